@@ -1,0 +1,1 @@
+"""The Lambda functions: `processor` (with its roll) and `simulator`."""

@@ -1,0 +1,174 @@
+"""What a batch of events says of which entity: facts in one frame, register updates and first-session sightings beside.
+
+Pure. This is where an event's meaning is spelled out; nothing after this step knows of event types.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from .facts import CALL, FAILURE, ROWS, SESSION, SUCCESS, UNKNOWN, fact_id
+from .model import UNSPECIFIED_REGION, EntityKey, Event
+from .registers import AVAILABILITY, REPORTED, FirstSession, Register, Update, first
+
+ARRIVING: Final = pl.Schema([*ROWS.items(), ("record", pl.UInt32)])
+"""Facts as they arrive: several rows a key where several events tell of one thing; `record` is its position."""
+
+_HEALTH_FIELDS: Final = (
+    "health_score",
+    "sessions_last_7_days",
+    "sessions_last_30_days",
+    "ib_calls_last_14_days",
+    "avg_session_rating",
+    "churn_risk",
+)
+_AVAILABILITY_FIELDS: Final = ("available_hours_this_week", "subjects", "timezone", "accepts_instant_book")
+_SUPPLY_FIELDS: Final = (
+    "available_tutors",
+    "active_students",
+    "demand_score",
+    "supply_score",
+    "balance_status",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What arrived, by entity; an entity is its position in `keys`."""
+
+    keys: Sequence[EntityKey]
+    facts: pl.DataFrame
+    """`ARRIVING`."""
+    updates: Mapping[int, Sequence[Update]]
+    """Register updates in order of arrival."""
+    sightings: Mapping[int, Mapping[int, FirstSession]]
+    """Of students: what was seen of each session, by its fact id."""
+    records: Mapping[int, Sequence[int]]
+    """Which records name the entity."""
+
+    @staticmethod
+    def none(keys: Sequence[EntityKey]) -> "Arrivals":
+        """Entities of which nothing new arrived: what a roll brings."""
+        return Arrivals(keys, pl.DataFrame(schema=ARRIVING), {}, {}, {})
+
+    def only(self, positions: Sequence[int]) -> "Arrivals":
+        """The part that concerns these entities, which take new positions in the order given."""
+        moved = {old: new for new, old in enumerate(positions)}
+        mapping = pl.DataFrame(
+            {"entity": positions, "moved": range(len(positions))},
+            schema={"entity": pl.UInt32, "moved": pl.UInt32},
+        )
+        facts = self.facts.join(mapping, on="entity", maintain_order="left")
+        return Arrivals(
+            [self.keys[position] for position in positions],
+            facts.with_columns(entity="moved").select(ARRIVING.names()),
+            {moved[old]: updates for old, updates in self.updates.items() if old in moved},
+            {moved[old]: seen for old, seen in self.sightings.items() if old in moved},
+            {moved[old]: records for old, records in self.records.items() if old in moved},
+        )
+
+
+def gather(events: Iterable[Event]) -> Arrivals:
+    """What these events say, in order of arrival."""
+    gathering = _Gathering()
+    for event in events:
+        gathering.take(event)
+    return gathering.done()
+
+
+class _Gathering:
+    def __init__(self) -> None:
+        self.positions: dict[EntityKey, int] = {}
+        self.columns: dict[str, list[Any]] = {name: [] for name in ARRIVING}
+        self.updates: dict[int, list[Update]] = defaultdict(list)
+        self.sightings: dict[int, dict[int, FirstSession]] = defaultdict(dict)
+        self.records: dict[int, list[int]] = defaultdict(list)
+
+    def done(self) -> Arrivals:
+        facts = pl.DataFrame(self.columns, schema=ARRIVING)
+        return Arrivals(list(self.positions), facts, self.updates, self.sightings, self.records)
+
+    def take(self, event: Event) -> None:
+        fields = event.fields
+        match event.event_type:
+            case "session_started" | "session_completed":
+                self._session(event)
+            case "ib_call_logged":
+                entity = self._entity(event, EntityKey("student", fields["student_id"]))
+                self._fact(event, entity, CALL, fact_id(CALL, event.identity))
+            case "customer_health_update":
+                entity = self._entity(event, EntityKey("student", fields["student_id"]))
+                self._update(event, entity, REPORTED, _HEALTH_FIELDS)
+            case "tutor_availability_updated":
+                entity = self._entity(event, EntityKey("tutor", fields["tutor_id"]))
+                self._update(event, entity, AVAILABILITY, _AVAILABILITY_FIELDS)
+            case "supply_demand_update":
+                subject, region = fields["subject"], fields.get("region", UNSPECIFIED_REGION)
+                self._update(event, self._entity(event, EntityKey("subject", subject)), region, _SUPPLY_FIELDS)
+                if region != UNSPECIFIED_REGION:
+                    self._update(event, self._entity(event, EntityKey("region", region)), subject, _SUPPLY_FIELDS)
+
+    def _entity(self, event: Event, key: EntityKey) -> int:
+        entity = self.positions.setdefault(key, len(self.positions))
+        self.records[entity].append(event.record)
+        return entity
+
+    def _update(self, event: Event, entity: int, slot: str, names: Iterable[str]) -> None:
+        value = {name: event.fields[name] for name in names if name in event.fields}
+        self.updates[entity].append(Update(event.record, slot, Register(event.time_ms, value)))
+
+    def _session(self, event: Event) -> None:
+        fields, time = event.fields, event.time_ms
+        session = fact_id(SESSION, event.identity)
+        success = fields.get("completed_successfully")
+        outcome = UNKNOWN if success is None else SUCCESS if success else FAILURE
+        subject, tutor_id = fields.get("subject"), fields.get("tutor_id")
+        if student_id := fields.get("student_id"):
+            entity = self._entity(event, EntityKey("student", student_id))
+            self._fact(event, entity, SESSION, session, fields.get("student_rating"), outcome, subject)
+            sighting = FirstSession(
+                time,
+                session,
+                subject,
+                0 if subject is None else time,
+                tutor_id,
+                0 if tutor_id is None else time,
+                outcome,
+                0 if outcome == UNKNOWN else time,
+            )
+            seen = self.sightings[entity]
+            seen[session] = first(seen[session], sighting) if session in seen else sighting
+        if tutor_id:
+            entity = self._entity(event, EntityKey("tutor", tutor_id))
+            self._fact(event, entity, SESSION, session, fields.get("tutor_rating"), outcome, subject)
+
+    def _fact(
+        self,
+        event: Event,
+        entity: int,
+        kind: int,
+        identity: int,
+        rating: int | None = None,
+        outcome: int = UNKNOWN,
+        subject: str | None = None,
+    ) -> None:
+        time = event.time_ms
+        row = {
+            "entity": entity,
+            "kind": kind,
+            "id": identity,
+            "time": time,
+            "last": time,
+            "rating": rating,
+            "rating_time": None if rating is None else time,
+            "outcome": outcome,
+            "outcome_time": None if outcome == UNKNOWN else time,
+            "subject": subject,
+            "subject_time": None if subject is None else time,
+            "record": event.record,
+        }
+        for name, column in self.columns.items():
+            column.append(row[name])

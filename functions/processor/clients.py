@@ -1,0 +1,56 @@
+"""AWS clients, made once and lazily, with timeouts and retries of their own; and what they have in common.
+
+A call is tried four times with at most six seconds each, so that it ends before the deadline's reserve is used up.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, Final, TypeVar
+
+import boto3
+from botocore.config import Config
+
+PARALLEL_CALLS: Final = 8
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+_CONFIG: Final = Config(
+    connect_timeout=1,
+    read_timeout=5,
+    retries={"mode": "standard", "total_max_attempts": 4},
+    max_pool_connections=PARALLEL_CALLS,
+    tcp_keepalive=True,
+)
+
+
+@cache
+def client(service: str) -> Any:
+    """The process's client of an AWS service."""
+    return boto3.client(service, config=_CONFIG)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(PARALLEL_CALLS, thread_name_prefix="aws")
+
+
+def in_parallel(call: Callable[[A], R], arguments: Sequence[A]) -> list[R]:
+    """`call` for each argument, side by side; results in the arguments' order. A single call needs no thread."""
+    if len(arguments) <= 1:
+        return [call(each) for each in arguments]
+    return list(_pool().map(call, arguments))
+
+
+def chunks(items: Sequence[A], size: int) -> list[Sequence[A]]:
+    """The items in order, in parts of at most `size`."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def back_off(attempt: int) -> None:
+    """Sleeps before the next attempt: up to 50 ms doubled each time, at most 2 s, with full jitter
+    (AWS Architecture Blog, "Exponential Backoff And Jitter")."""
+    time.sleep(random.uniform(0, min(2.0, 0.05 * 2**attempt)))  # noqa: S311 - jitter

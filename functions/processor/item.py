@@ -1,0 +1,252 @@
+"""A metrics item: what is stored under which attribute, and back.
+
+The names and meanings here outlive every release: extend them, never change them. Pure; DynamoDB's attribute values
+come and go as the plain dictionaries of its API.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from .alerts import NO_ALERTS, Alerts, Episodes, Firing
+from .facts import FAILURE, SUCCESS, UNKNOWN
+from .model import HIGH_DEMAND, EntityKey, EntityType, from_iso, to_iso
+from .packing import NOTHING, Packed
+from .registers import AVAILABILITY, REPORTED, FirstSession, Register
+
+AttributeValue = dict[str, Any]
+Attributes = dict[str, AttributeValue]
+
+WHEN_WRITTEN: Final = frozenset({"version", "as_of", "last_updated"})
+"""Attributes that say when an item was written; they alone are no reason to write it."""
+
+SESSION_METRICS: Final = (
+    "sessions_7d",
+    "sessions_14d",
+    "sessions_30d",
+    "avg_rating",
+    "ratings_30d",
+    "session_velocity",
+    "health_score",
+)
+CALL_METRICS: Final = ("ib_calls_7d", "ib_calls_14d")
+
+_SLOT_MAPS: Final = {"subject": "regions", "region": "subjects"}
+"""Where a subject's and a region's registers are kept."""
+_LATEST_FIELDS: Final = (
+    "available_tutors",
+    "active_students",
+    "demand_score",
+    "supply_score",
+    "balance_status",
+)
+_AVAILABILITY: Final = (
+    "available_hours_this_week",
+    "subjects",
+    "timezone",
+    "accepts_instant_book",
+    "availability_at",
+)
+_OUTCOMES: Final = {UNKNOWN: "unknown", FAILURE: "failure", SUCCESS: "success"}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """An item, or, with version 0, the place where one may come to be."""
+
+    key: EntityKey
+    version: int = 0
+    as_of: int = 0
+    """Epoch ms; never goes back."""
+    facts: Packed = NOTHING
+    folded_before: int | None = None
+    registers: Mapping[str, Register] = field(default_factory=dict)
+    first_session: FirstSession | None = None
+    alerts: Alerts = NO_ALERTS
+    stored: Attributes = field(default_factory=dict)
+    """Every attribute as it is in the table."""
+
+
+def due_partition(key: EntityKey, partitions: int) -> str:
+    """Which of the `DueIndex`'s partitions an entity belongs to."""
+    digest = hashlib.blake2b("\0".join(key).encode(), digest_size=8).digest()
+    return str(int.from_bytes(digest) % partitions)
+
+
+def parse(attributes: Attributes) -> State:
+    """An item as read from the table.
+
+    Raises
+    ------
+    KeyError, ValueError
+        When an attribute is not what `attributes_of` writes.
+    """
+    item = {name: from_attribute(value) for name, value in attributes.items() if name != "facts"}
+    key = EntityKey(cast(EntityType, item["entity_type"]), item["entity_id"])
+    return State(
+        key=key,
+        version=item["version"],
+        as_of=item["as_of"],
+        facts=Packed(bytes(attributes["facts"]["B"]) if "facts" in attributes else b"", item.get("fact_subjects", [])),
+        folded_before=item.get("folded_before"),
+        registers=_parse_registers(key, item),
+        first_session=_parse_first_session(item.get("first_session")),
+        alerts=Alerts(
+            {name: Firing(**firing) for name, firing in item["alerts"].items()},
+            {name: Episodes(**episodes) for name, episodes in item["alert_episodes"].items()},
+            tuple(item.get("outbox", ())),
+        ),
+        stored=attributes,
+    )
+
+
+def _parse_registers(key: EntityKey, item: Mapping[str, Any]) -> dict[str, Register]:
+    if key.entity_type == "student":
+        slots = {REPORTED: ("reported_at", item.get("reported"))}
+    elif key.entity_type == "tutor":
+        availability = {name: item[name] for name in _AVAILABILITY if name in item}
+        slots = {AVAILABILITY: ("availability_at", availability if "availability_at" in item else None)}
+    else:
+        slots = {slot: ("updated_at", value) for slot, value in item[_SLOT_MAPS[key.entity_type]].items()}
+    return {
+        slot: Register(from_iso(value[at]), {name: each for name, each in value.items() if name != at})
+        for slot, (at, value) in slots.items()
+        if value is not None
+    }
+
+
+def _parse_first_session(stored: Mapping[str, Any] | None) -> FirstSession | None:
+    if stored is None:
+        return None
+    codes = {name: code for code, name in _OUTCOMES.items()}
+    return FirstSession(**{**stored, "outcome": codes[stored["outcome"]]})
+
+
+def public_metrics(state: State, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """The public attributes of contract section 2, but for `alerts` and `last_updated`.
+
+    Parameters
+    ----------
+    state
+        With its registers merged.
+    measured
+        The entity's row of what `windows.measure` gives.
+    """
+    kind, registers = state.key.entity_type, state.registers
+    public: dict[str, Any] = {}
+    if kind in ("student", "tutor"):
+        names = SESSION_METRICS + (CALL_METRICS if kind == "student" else ())
+        public |= {name: _plain(measured[name]) for name in names}
+        public["avg_rating"] = _plain(measured["avg_rating"] / 10_000)
+    if kind == "student" and REPORTED in registers:
+        public["reported"] = _with_time(registers[REPORTED], "reported_at")
+    if kind == "tutor" and AVAILABILITY in registers:
+        public |= _with_time(registers[AVAILABILITY], "availability_at")
+    if kind in _SLOT_MAPS:
+        public[_SLOT_MAPS[kind]] = {slot: _with_time(each, "updated_at") for slot, each in registers.items()}
+    if kind == "subject" and registers:
+        region, latest = max(registers.items(), key=lambda slot: (slot[1].time, slot[0]))
+        public["region"] = region
+        public |= {name: latest.value[name] for name in _LATEST_FIELDS if name in latest.value}
+    if kind == "region":
+        for name in ("available_tutors", "active_students"):
+            public[name] = sum(each.value.get(name, 0) for each in registers.values())
+        public["high_demand_subjects"] = high_demand(registers)
+    return public
+
+
+def high_demand(registers: Mapping[str, Register]) -> int:
+    """How many of these supply/demand registers say that demand is high."""
+    return sum(each.value.get("balance_status") == HIGH_DEMAND for each in registers.values())
+
+
+def _with_time(register: Register, name: str) -> dict[str, Any]:
+    return {**register.value, name: to_iso(register.time)}
+
+
+def _plain(value: float) -> float:
+    return int(value) if float(value).is_integer() else value
+
+
+def attributes_of(state: State, public: Mapping[str, Any], due_at: int | None, due_partitions: int) -> Attributes:
+    """Everything that is stored of an item.
+
+    Parameters
+    ----------
+    state
+        The item's new state.
+    public
+        From `public_metrics`.
+    due_at
+        Epoch seconds of the earliest moment at which something changes without an event; None without one.
+    due_partitions
+        How many partitions the `DueIndex` has.
+    """
+    alerts = state.alerts
+    item: dict[str, Any] = {
+        "entity_id": state.key.entity_id,
+        "entity_type": state.key.entity_type,
+        **public,
+        "alerts": {name: firing._asdict() for name, firing in alerts.firing.items()},
+        "alert_episodes": {name: episodes._asdict() for name, episodes in alerts.episodes.items()},
+        "version": state.version,
+        "as_of": state.as_of,
+        "last_updated": to_iso(state.as_of),
+    }
+    if due_at is not None:
+        item |= {"due_at": due_at, "due_partition": due_partition(state.key, due_partitions)}
+    if alerts.outbox:
+        item["outbox"] = list(alerts.outbox)
+    if state.facts.subjects:
+        item["fact_subjects"] = state.facts.subjects
+    if state.folded_before is not None:
+        item["folded_before"] = state.folded_before
+    if seen := state.first_session:
+        known = {name: value for name, value in seen._asdict().items() if value is not None}
+        item["first_session"] = known | {"outcome": _OUTCOMES[seen.outcome]}
+    attributes = {name: to_attribute(value) for name, value in item.items()}
+    if state.facts.blob:
+        attributes["facts"] = {"B": state.facts.blob}
+    return attributes
+
+
+def to_attribute(value: Any) -> AttributeValue:
+    """A plain value as a DynamoDB attribute value."""
+    match value:
+        case bool():
+            return {"BOOL": value}
+        case str():
+            return {"S": value}
+        case int() | float():
+            return {"N": repr(value)}
+        case dict():
+            return {"M": {name: to_attribute(each) for name, each in value.items()}}
+        case list() | tuple():
+            return {"L": [to_attribute(each) for each in value]}
+    raise TypeError(
+        f"{type(value).__name__} {value!r} has no attribute value; allowed: bool, str, int, float, dict, list"
+    )
+
+
+def from_attribute(attribute: AttributeValue) -> Any:
+    """The inverse of `to_attribute`; whole numbers are ints."""
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "N":
+            return int(value) if value.lstrip("-").isdigit() else _plain(float(value))
+        case "M":
+            return {name: from_attribute(each) for name, each in value.items()}
+        case "L":
+            return [from_attribute(each) for each in value]
+        case _:
+            return value
+
+
+def differs(before: AttributeValue | None, after: AttributeValue | None) -> bool:
+    """Whether two attribute values are not the same value, however their numbers are written."""
+    if before == after:
+        return False
+    if before is None or after is None or before.keys() != after.keys():
+        return True
+    return "B" in before or from_attribute(before) != from_attribute(after)

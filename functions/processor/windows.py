@@ -1,0 +1,150 @@
+"""Windows: what each entity's facts and registers amount to at a moment, and when that changes next by itself.
+
+A window of N days at `as_of` holds the things whose time is later than `as_of - N days`. Counts are true windows: they
+are computed from the facts each time, never added to. Pure: frames in, frames out.
+"""
+
+from typing import Final
+
+import polars as pl
+
+from .facts import CALL, RETENTION_MS, SESSION
+from .model import DAY_MS
+
+DAYS_7: Final = 7 * DAY_MS
+DAYS_14: Final = 14 * DAY_MS
+DAYS_30: Final = 30 * DAY_MS
+
+STANDING: Final = pl.Schema(
+    {
+        "as_of": pl.Int64,  # epoch ms
+        "reported_at": pl.Int64,  # of a student's health report; null without one, as are the next four
+        "health_score": pl.Float64,
+        "sessions_last_7_days": pl.Int64,
+        "sessions_last_30_days": pl.Int64,
+        "ib_calls_last_14_days": pl.Int64,
+        "high_demand": pl.Int64,  # how many of a subject's regions are in high demand
+    }
+)
+"""What the windows need to know of each entity beside its facts, one row an entity in the order of their positions."""
+
+MEASURED: Final = pl.Schema(
+    {
+        "sessions_7d": pl.Int64,
+        "sessions_14d": pl.Int64,
+        "sessions_30d": pl.Int64,
+        "ib_calls_7d": pl.Int64,
+        "ib_calls_14d": pl.Int64,
+        "avg_rating": pl.Int64,  # ten-thousandths
+        "ratings_30d": pl.Int64,
+        "session_velocity": pl.Int64,
+        "health_score": pl.Float64,  # 100 until one is reported
+        "next_change": pl.Int64,  # epoch ms, null when nothing changes by itself
+    }
+)
+"""What `measure` adds to `STANDING`, one row an entity in the same order."""
+
+
+def measure(rows: pl.DataFrame, folded: pl.DataFrame, standing: pl.DataFrame) -> pl.LazyFrame:
+    """Each entity's metrics at its `as_of`.
+
+    Parameters
+    ----------
+    rows, folded
+        The entities' facts, frames of `ROWS` and `FOLDED`.
+    standing
+        `STANDING`.
+
+    Returns
+    -------
+    pl.LazyFrame
+        `STANDING` and `MEASURED`, so that alert levels can be added before one `collect`.
+    """
+    entities = standing.lazy().with_row_index("entity")
+    things = pl.concat(
+        [
+            rows.lazy().select(
+                "entity",
+                "kind",
+                "time",
+                leaves=pl.col("last") + RETENTION_MS,
+                weight=pl.lit(1, pl.Int64),
+                rating_sum=pl.col("rating").fill_null(0).cast(pl.Int64),
+                rating_count=pl.col("rating").is_not_null().cast(pl.Int64),
+            ),
+            folded.lazy().select(
+                "entity",
+                "kind",
+                "time",
+                leaves=pl.col("time") + RETENTION_MS,
+                weight="weight",
+                rating_sum="rating_sum",
+                rating_count="rating_count",
+            ),
+        ]
+    )
+    as_of = pl.lit(standing["as_of"]).gather(pl.col("entity"))
+    session, call = pl.col("kind") == SESSION, pl.col("kind") == CALL
+    age = as_of - pl.col("time")
+    in_7, in_14, in_30 = age < DAYS_7, age < DAYS_14, age < DAYS_30
+    counted = things.group_by("entity").agg(
+        counted_7=pl.col("weight").filter(session & in_7).sum(),
+        counted_14=pl.col("weight").filter(session & in_14).sum(),
+        counted_30=pl.col("weight").filter(session & in_30).sum(),
+        calls_7=pl.col("weight").filter(call & in_7).sum(),
+        calls_14=pl.col("weight").filter(call & in_14).sum(),
+        rating_sum=pl.col("rating_sum").filter(in_30).sum(),
+        ratings_30d=pl.col("rating_count").filter(in_30).sum(),
+        fact_leaves=pl.when(in_7)
+        .then(pl.col("time") + DAYS_7)
+        .when(in_14)
+        .then(pl.col("time") + DAYS_14)
+        .when(in_30 & session)
+        .then(pl.col("time") + DAYS_30)
+        .otherwise("leaves")
+        .min(),
+    )
+    totals = pl.exclude("entity", "fact_leaves", *STANDING)
+    return (
+        entities.join(counted, on="entity", how="left", maintain_order="left")
+        .with_columns(totals.fill_null(0))
+        .with_columns(
+            sessions_7d=pl.max_horizontal("counted_7", _reported("sessions_last_7_days", DAYS_7)),
+            ib_calls_7d="calls_7",
+            session_velocity=2 * pl.col("counted_7") - pl.col("counted_14"),
+            # Sums of ten-thousandths are exact, and so is the tie that half-even decides.
+            avg_rating=pl.when(pl.col("ratings_30d") > 0)
+            .then((pl.col("rating_sum") / pl.col("ratings_30d")).round(mode="half_to_even"))
+            .otherwise(0)
+            .cast(pl.Int64),
+            health_score=pl.col("health_score").fill_null(100.0),
+            next_change=pl.min_horizontal(
+                "fact_leaves",
+                _ages_out("sessions_last_7_days", DAYS_7),
+                _ages_out("ib_calls_last_14_days", DAYS_14),
+                _ages_out("sessions_last_30_days", DAYS_30),
+            ),
+        )
+        .with_columns(
+            sessions_14d=pl.max_horizontal("counted_14", "sessions_7d"),
+            ib_calls_14d=pl.max_horizontal("calls_14", _reported("ib_calls_last_14_days", DAYS_14), "ib_calls_7d"),
+        )
+        .with_columns(
+            sessions_30d=pl.max_horizontal("counted_30", _reported("sessions_last_30_days", DAYS_30), "sessions_14d")
+        )
+        .select(*(name for name in STANDING if name not in MEASURED), *MEASURED)
+    )
+
+
+def _younger(window: int) -> pl.Expr:
+    return pl.col("reported_at") > pl.col("as_of") - window
+
+
+def _reported(name: str, window: int) -> pl.Expr:
+    """A health report's figure while the report is younger than the window it speaks of; else null."""
+    return pl.when(_younger(window)).then(pl.col(name))
+
+
+def _ages_out(name: str, window: int) -> pl.Expr:
+    """When that figure stops counting."""
+    return pl.when(_younger(window) & pl.col(name).is_not_null()).then(pl.col("reported_at") + window)

@@ -1,0 +1,140 @@
+"""The processor as tests run it: records, a clock that stands still, and AWS in memory."""
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from functions.processor import clients, clock, handler, roll
+from functions.processor.item import from_attribute
+from functions.processor.model import Record, from_iso
+
+from .fake_aws import FakeAws
+
+NOW = from_iso("2026-11-23T10:00:00.000Z")
+
+ENVIRONMENT = {
+    "DYNAMODB_TABLE_NAME": "iops-dashboard-metrics",
+    "EVENT_BUS_NAME": "iops-dashboard-alerts",
+    "QUARANTINE_BUCKET_NAME": "iops-dashboard-quarantine",
+    "DUE_PARTITIONS": "16",
+    "POWERTOOLS_METRICS_NAMESPACE": "iops-dashboard",
+    "POWERTOOLS_SERVICE_NAME": "processor",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+}
+
+
+def event_json(event_type: str, payload: dict[str, Any], **envelope: Any) -> bytes:
+    """An event as a producer writes it."""
+    return json.dumps({"event_type": event_type, "payload": payload, **envelope}).encode()
+
+
+def record(data: bytes, position: int = 0, arrival_ms: int = NOW) -> Record:
+    """A record as the decoder takes it."""
+    return Record(
+        sequence_number=f"{position:021d}",
+        shard_id="shardId-000000000000",
+        partition_key="session_started",
+        arrival_ms=arrival_ms,
+        data=base64.b64encode(data).decode(),
+        event_source_arn="arn:aws:kinesis:us-east-1:123456789012:stream/iops-dashboard-events",
+    )
+
+
+def delivery(records: list[Record]) -> dict[str, Any]:
+    """Records as the event source mapping delivers them."""
+    return {
+        "Records": [
+            {
+                "eventID": f"{each.shard_id}:{each.sequence_number}",
+                "eventSourceARN": each.event_source_arn,
+                "kinesis": {
+                    "sequenceNumber": each.sequence_number,
+                    "partitionKey": each.partition_key,
+                    "approximateArrivalTimestamp": each.arrival_ms / 1000,
+                    "data": each.data,
+                },
+            }
+            for each in records
+        ]
+    }
+
+
+@dataclass
+class Clock:
+    """Processing time, as the test sets it."""
+
+    ms: int = NOW
+
+
+@dataclass
+class Deployment:
+    """The handler and the roll over AWS in memory."""
+
+    aws: FakeAws = field(default_factory=FakeAws)
+    clock: Clock = field(default_factory=Clock)
+    remaining_ms: int = 120_000
+
+    @property
+    def context(self) -> Any:
+        return SimpleNamespace(
+            get_remaining_time_in_millis=lambda: self.remaining_ms,
+            function_name="processor",
+            memory_limit_in_mb=1024,
+            invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:processor",
+            aws_request_id="request",
+        )
+
+    def deliver(self, *payloads: bytes | Record) -> list[str]:
+        """Delivers records (bytes get positions as sequence numbers); returns the identifiers reported as failed."""
+        records = [
+            each if isinstance(each, Record) else record(each, position) for position, each in enumerate(payloads)
+        ]
+        answer = handler.lambda_handler(delivery(records), self.context)
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def roll(self) -> dict[str, int | bool]:
+        rolled: dict[str, int | bool] = roll.lambda_handler({}, self.context)
+        return rolled
+
+    def item(self, entity_type: str, entity_id: str) -> dict[str, Any]:
+        stored = self.aws.items[entity_type, entity_id]
+        return {name: from_attribute(value) for name, value in stored.items()}
+
+    def told(self) -> list[dict[str, Any]]:
+        """The alerts on the bus, in order."""
+        return [json.loads(entry["Detail"]) for entry in self.aws.events]
+
+
+@contextmanager
+def deployed() -> Iterator[Deployment]:
+    """The functions over AWS in memory, with a clock that stands still and nothing kept from elsewhere."""
+    made = Deployment()
+    caches = [
+        clients.client,
+        handler._config,
+        handler._processor,
+        handler._quarantine,
+        roll._config,
+        roll._processor,
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        patch.setattr("boto3.client", made.aws.client)
+        patch.setattr("time.sleep", lambda _: None)
+        patch.setattr(clock, "now_ms", lambda: made.clock.ms)
+        for cache in caches:
+            cache.cache_clear()
+        try:
+            yield made
+        finally:
+            for cache in caches:
+                cache.cache_clear()

@@ -1,0 +1,141 @@
+"""A few calls of four AWS services in memory: just those that the processor makes, with AWS's answers.
+
+Fast enough for property tests. `tests/e2e` runs the same store against an emulator, so that this stays honest.
+"""
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+Attributes = dict[str, dict[str, Any]]
+Key = tuple[str, str]
+
+_INSERT = re.compile(r'INSERT INTO "(?P<table>[^"]+)" VALUE \{(?P<names>.*)\}')
+_UPDATE = re.compile(
+    r'UPDATE "(?P<table>[^"]+)"(?P<changes>(?: SET "\w+" = \?| REMOVE "\w+")+)'
+    r' WHERE "entity_id" = \? AND "entity_type" = \? AND "version" = \?'
+)
+
+
+class FakeAws:
+    """Stands where `boto3.client` does: `FakeAws().client("dynamodb")`."""
+
+    def __init__(self) -> None:
+        self.items: dict[Key, Attributes] = {}
+        self.events: list[dict[str, Any]] = []
+        self.objects: dict[str, bytes] = {}
+        self.calls: Counter[str] = Counter()
+        self.refuse_entries = 0
+        """How many EventBridge entries to refuse from now on."""
+        self.lock = threading.RLock()
+
+    def client(self, service: str, **_: Any) -> Any:
+        return {"dynamodb": _DynamoDb, "events": _Events, "s3": _S3}[service](self)
+
+    def writes(self) -> int:
+        return self.calls["statement"]
+
+
+class _Service:
+    def __init__(self, aws: FakeAws) -> None:
+        self.aws = aws
+
+
+class _DynamoDb(_Service):
+    def batch_get_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:
+        ((table, request),) = RequestItems.items()
+        assert len(request["Keys"]) <= 100
+        with self.aws.lock:
+            self.aws.calls["batch_get_item"] += 1
+            found = [self.aws.items[key] for key in map(_key, request["Keys"]) if key in self.aws.items]
+            return {"Responses": {table: [dict(item) for item in found]}, "UnprocessedKeys": {}}
+
+    def batch_execute_statement(self, *, Statements: list[dict[str, Any]]) -> dict[str, Any]:
+        assert 1 <= len(Statements) <= 25
+        with self.aws.lock:
+            self.aws.calls["batch_execute_statement"] += 1
+            return {"Responses": [self._execute(each["Statement"], each["Parameters"]) for each in Statements]}
+
+    def _execute(self, statement: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+        self.aws.calls["statement"] += 1
+        parameters = [_normalised(parameter) for parameter in parameters]
+        if insert := _INSERT.fullmatch(statement):
+            names = re.findall(r"'(\w+)': \?", insert["names"])
+            item = dict(zip(names, parameters, strict=True))
+            if _key(item) in self.aws.items:
+                return {"Error": {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table"}}
+            self.aws.items[_key(item)] = item
+            return {"TableName": insert["table"]}
+        update = _UPDATE.fullmatch(statement)
+        assert update, statement
+        *values, entity_id, entity_type, version = parameters
+        item = dict(self.aws.items.get((entity_type["S"], entity_id["S"]), {}))
+        if item.get("version") != version:
+            return {"Error": {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}}
+        item |= dict(zip(re.findall(r'SET "(\w+)"', update["changes"]), values, strict=True))
+        for name in re.findall(r'REMOVE "(\w+)"', update["changes"]):
+            del item[name]
+        self.aws.items[_key(item)] = item
+        return {"TableName": update["table"]}
+
+    def get_paginator(self, operation: str) -> "_DynamoDb":
+        assert operation == "query"
+        return self
+
+    def paginate(self, *, IndexName: str, ExpressionAttributeValues: Attributes, **_: Any) -> Iterator[dict[str, Any]]:
+        assert IndexName == "DueIndex"
+        partition, now = (ExpressionAttributeValues[name] for name in (":partition", ":now"))
+        with self.aws.lock:
+            self.aws.calls["query"] += 1
+            due = [
+                {name: item[name] for name in ("entity_id", "entity_type")}
+                for item in self.aws.items.values()
+                if item.get("due_partition") == partition and int(item["due_at"]["N"]) <= int(now["N"])
+            ]
+        for start in range(0, max(1, len(due)), 7):
+            yield {"Items": due[start : start + 7]}
+
+
+class _Events(_Service):
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        assert 1 <= len(Entries) <= 10
+        results = []
+        with self.aws.lock:
+            self.aws.calls["put_events"] += 1
+            for entry in Entries:
+                if self.aws.refuse_entries:
+                    self.aws.refuse_entries -= 1
+                    results.append({"ErrorCode": "ThrottlingException", "ErrorMessage": "Rate exceeded"})
+                else:
+                    self.aws.events.append(entry)
+                    results.append({"EventId": str(len(self.aws.events))})
+        return {"FailedEntryCount": sum("ErrorCode" in result for result in results), "Entries": results}
+
+
+class _S3(_Service):
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, ContentType: str) -> dict[str, Any]:
+        with self.aws.lock:
+            self.aws.calls["put_object"] += 1
+            self.aws.objects[Key] = Body
+        return {}
+
+
+def _key(attributes: Attributes) -> Key:
+    return attributes["entity_type"]["S"], attributes["entity_id"]["S"]
+
+
+def _normalised(value: dict[str, Any]) -> dict[str, Any]:
+    """Numbers as DynamoDB gives them back: plain digits without trailing zeros."""
+    ((kind, content),) = value.items()
+    if kind == "N":
+        number = Decimal(content)
+        assert number == 0 or Decimal("1e-130") <= abs(number) < Decimal("1e126"), content
+        return {"N": format(number.normalize(), "f") if number else "0"}
+    if kind == "M":
+        return {"M": {name: _normalised(each) for name, each in content.items()}}
+    if kind == "L":
+        return {"L": [_normalised(each) for each in content]}
+    return value

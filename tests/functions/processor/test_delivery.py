@@ -1,0 +1,118 @@
+"""The contract's main promise, over the whole handler: metrics equal those of the distinct events, however delivered.
+
+Every stream of events is cut into batches, shuffled, delivered twice and in part; what stands in the table afterwards
+is compared with the recomputation of `local.oracle`, which knows nothing of how state is stored.
+"""
+
+import base64
+import json
+import random
+import re
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.processor.model import DAY_MS, Record
+from local import oracle
+
+from .deployment import NOW, Deployment, deployed, record
+from .strategies import streams
+
+RANDOM = st.randoms(use_true_random=False)
+
+
+def public(deployment: Deployment) -> dict[tuple[str, str], dict[str, Any]]:
+    """The table's public attributes, alerts as type to severity, as the recomputation gives them."""
+    internal = {
+        *("entity_id", "entity_type", "last_updated", "version", "as_of", "facts", "fact_subjects", "folded_before"),
+        *("first_session", "availability_at", "alert_episodes", "outbox", "due_at", "due_partition"),
+    }
+    items = {}
+    for key in deployment.aws.items:
+        item = {name: value for name, value in deployment.item(*key).items() if name not in internal}
+        item["alerts"] = {alert_type: alert["severity"] for alert_type, alert in item["alerts"].items()}
+        items[key] = item
+    return items
+
+
+def recomputed(records: list[Record], as_of: int) -> oracle.Recomputed:
+    return oracle.recompute(
+        [oracle.Record(base64.b64decode(each.data), each.arrival_ms, each.sequence_number) for each in records], as_of
+    )
+
+
+def facts(deployment: Deployment) -> dict[tuple[str, str], Any]:
+    """What is stored of facts and registers, byte for byte."""
+    names = ("facts", "fact_subjects", "first_session", "reported", "regions", "subjects", "availability_at")
+    return {key: {name: item[name] for name in names if name in item} for key, item in deployment.aws.items.items()}
+
+
+def deliver_somehow(deployment: Deployment, records: list[Record], rng: random.Random) -> None:
+    """Every record at least once: shuffled, in batches that overlap, some of them twice."""
+    order = records * 2
+    rng.shuffle(order)
+    while order:
+        size = rng.randint(1, 12)
+        batch, order = order[:size], order[size:]
+        if rng.random() < 0.3:
+            order = batch[: size // 2] + order
+        assert deployment.deliver(*batch) == []
+
+
+@given(streams, RANDOM)
+def test_metrics_equal_the_recomputation_however_records_are_delivered(stream: list[bytes], rng: random.Random) -> None:
+    records = [record(data, position) for position, data in enumerate(stream)]
+    with deployed() as once:
+        assert once.deliver(*records) == []
+        in_order = public(once), facts(once)
+    with deployed() as other:
+        deliver_somehow(other, records, rng)
+        somehow = public(other), facts(other)
+        writes = other.aws.writes()
+        assert other.deliver(*records) == []
+        assert other.aws.writes() == writes, "a replay with the clock held writes nothing"
+
+    expected = recomputed(records, NOW)
+    assert in_order[0] == expected.entities
+    assert somehow == in_order
+    assert {key.rpartition("/")[2].removesuffix(".json") for key in other.aws.objects} == set(expected.rejected)
+    for kept in map(json.loads, other.aws.objects.values()):
+        assert kept["reason"] == expected.rejected[kept["sequence_number"]]
+
+
+@given(streams, st.lists(st.integers(0, 12 * 86_400).map(lambda seconds: seconds * 1000), min_size=1, max_size=4))
+def test_the_roll_keeps_metrics_true_as_time_passes(stream: list[bytes], steps: list[int]) -> None:
+    records = [record(data, position) for position, data in enumerate(stream)]
+    with deployed() as deployment:
+        deployment.deliver(*records)
+        for step in steps:
+            deployment.clock.ms += step
+            assert deployment.roll()["complete"]
+            assert public(deployment) == recomputed(records, deployment.clock.ms).entities
+
+
+@given(streams)
+def test_after_31_days_every_count_is_zero(stream: list[bytes]) -> None:
+    with deployed() as deployment:
+        deployment.deliver(*stream)
+        deployment.clock.ms += 31 * DAY_MS
+        deployment.roll()
+        for item in public(deployment).values():
+            counts = [value for name, value in item.items() if re.fullmatch(r".*_\d+d|session_velocity", name)]
+            assert not any(counts)
+
+
+@given(streams)
+def test_every_transition_is_told_once_under_one_id(stream: list[bytes]) -> None:
+    with deployed() as deployment:
+        for data in stream:
+            deployment.deliver(data)
+        told = deployment.told()
+        ids = [alert["alert_id"] for alert in told]
+        assert len(ids) == len(set(ids))
+        last = {(alert["entity_type"], alert["entity_id"], alert["alert_type"]): alert for alert in told}
+        firing = {key for key, alert in last.items() if alert["status"] != "resolved"}
+        assert firing == {
+            (*key, alert_type) for key, item in public(deployment).items() for alert_type in item["alerts"]
+        }
