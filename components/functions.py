@@ -1,0 +1,104 @@
+"""Lambda functions and their schedules as every component makes them: a role, a policy and a log group of their own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components import iam
+
+RUNTIME = "python3.12"
+
+
+def without_archives(args: Mapping[str, object]) -> dict[str, object]:
+    """A component's arguments without its archives: the engine would read and hash each once more for the component."""
+    return {key: value for key, value in args.items() if not isinstance(value, pulumi.Archive)}
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function with what belongs to it."""
+
+    resource: aws.lambda_.Function
+    policy: aws.iam.RolePolicy
+
+
+def make_function(
+    name: str,
+    *,
+    function_name: pulumi.Input[str],
+    handler: str,
+    code: pulumi.Input[pulumi.Archive],
+    statements: Sequence[iam.Statement],
+    environment: Mapping[str, pulumi.Input[str]],
+    memory_mb: pulumi.Input[int],
+    timeout_seconds: pulumi.Input[int],
+    architecture: pulumi.Input[str],
+    log_retention_days: pulumi.Input[int],
+    opts: pulumi.ResourceOptions,
+    layers: Sequence[pulumi.Input[str]] = (),
+) -> Function:
+    """A function whose role, of the same name, allows `statements` and writing to its own log group."""
+    logs = aws.cloudwatch.LogGroup(
+        f"{name}-logs",
+        name=pulumi.Output.concat("/aws/lambda/", function_name),
+        retention_in_days=log_retention_days,
+        opts=opts,
+    )
+    role = iam.service_role(f"{name}-role", role_name=function_name, service="lambda.amazonaws.com", opts=opts)
+    write_logs = iam.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(logs.arn, ":*")])
+    policy = iam.grant(f"{name}-policy", role.name, [*statements, write_logs], opts)
+    function = aws.lambda_.Function(
+        f"{name}-function",
+        name=function_name,
+        runtime=RUNTIME,
+        handler=handler,
+        code=code,
+        role=role.arn,
+        architectures=[architecture],
+        memory_size=memory_mb,
+        timeout=timeout_seconds,
+        layers=list(layers),
+        environment={"variables": dict(environment)},
+        # The functions write JSON themselves; Lambda's own JSON format would filter by a level of its own.
+        logging_config={"log_format": "Text", "log_group": logs.name},
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[policy])),
+    )
+    return Function(function, policy)
+
+
+def make_schedule(
+    name: str,
+    *,
+    schedule_name: pulumi.Input[str],
+    function: aws.lambda_.Function,
+    minutes: int,
+    enabled: bool,
+    opts: pulumi.ResourceOptions,
+) -> aws.scheduler.Schedule:
+    """Calls the function every so many minutes. What fails is not retried for long: the next call does its work."""
+    role = iam.service_role(
+        f"{name}-role",
+        role_name=schedule_name,
+        service="scheduler.amazonaws.com",
+        condition=iam.account_condition(function.arn),
+        opts=opts,
+    )
+    policy = iam.grant(f"{name}-policy", role.name, [iam.allow(["lambda:InvokeFunction"], [function.arn])], opts)
+    aws.lambda_.FunctionEventInvokeConfig(
+        f"{name}-retries", function_name=function.name, maximum_retry_attempts=0, opts=opts
+    )
+    return aws.scheduler.Schedule(
+        name,
+        name=schedule_name,
+        schedule_expression="rate(1 minute)" if minutes == 1 else f"rate({minutes} minutes)",
+        state="ENABLED" if enabled else "DISABLED",
+        flexible_time_window={"mode": "OFF"},
+        target={
+            "arn": function.arn,
+            "role_arn": role.arn,
+            "retry_policy": {"maximum_event_age_in_seconds": 60 * minutes, "maximum_retry_attempts": 2},
+        },
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[policy])),
+    )

@@ -1,0 +1,224 @@
+"""The processor and the roll: functions, layer, event source mapping, quarantine, schedule. Code comes as archives."""
+
+from typing import NotRequired, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+
+from components import alert_bus, event_stream, iam, metrics_store
+from components.buckets import make_bucket
+from components.functions import RUNTIME, make_function, make_schedule, without_archives
+
+
+class StreamProcessorArgs(TypedDict):
+    name_prefix: pulumi.Input[str]
+    """Start of the names: functions `{name_prefix}-processor` and `{name_prefix}-roll`, buckets
+    `{name_prefix}-quarantine-...` and `{name_prefix}-artifacts-...`."""
+    code: pulumi.Archive
+    """The functions' code, with functions/processor/handler.py and roll.py."""
+    layer: pulumi.Archive
+    """The built dependency layer."""
+    layer_hash: str
+    """Names the layer's object in S3: a hash of what the layer was built from."""
+    stream_arn: pulumi.Input[str]
+    """The stream to read from."""
+    stream_key_arn: NotRequired[str]
+    """The customer managed key of that stream. Default: none."""
+    table_arn: pulumi.Input[str]
+    """The table of metrics."""
+    table_name: pulumi.Input[str]
+    """Its name."""
+    bus_arn: pulumi.Input[str]
+    """The bus of alerts."""
+    bus_name: pulumi.Input[str]
+    """Its name."""
+    batch_size: NotRequired[pulumi.Input[int]]
+    """Most records a batch, 1 to 10000. Default 100."""
+    batching_window_seconds: NotRequired[pulumi.Input[int]]
+    """How long a batch is gathered, 0 to 300 seconds. Default 0."""
+    max_retry_attempts: NotRequired[pulumi.Input[int]]
+    """Retries before a batch goes to the on-failure destination; -1 without limit. Default 3."""
+    max_record_age_seconds: NotRequired[pulumi.Input[int]]
+    """Age at which a record goes there, 60 to 604800; -1 without limit. Default -1."""
+    parallelization_factor: NotRequired[pulumi.Input[int]]
+    """Batches of one shard in flight at once, 1 to 10. Default 1."""
+    memory_mb: NotRequired[pulumi.Input[int]]
+    """Memory of both functions. Default 1024."""
+    timeout_seconds: NotRequired[pulumi.Input[int]]
+    """Timeout of both functions. Default 120."""
+    architecture: NotRequired[pulumi.Input[str]]
+    """x86_64 or arm64, the one the layer was built for. Default x86_64."""
+    log_level: NotRequired[pulumi.Input[str]]
+    """Lowest level logged. Default INFO."""
+    log_retention_days: NotRequired[pulumi.Input[int]]
+    """How long logs are kept. Default 14."""
+    ib_calls_warning: NotRequired[pulumi.Input[int]]
+    """Inbound calls in 14 days that raise a warning. Default 3."""
+    health_warning: NotRequired[pulumi.Input[int]]
+    """Health score below which a warning is raised. Default 70."""
+    health_critical: NotRequired[pulumi.Input[int]]
+    """Health score below which it is critical. Default 50."""
+    renotify_hours: NotRequired[pulumi.Input[int]]
+    """Hours between reminders. Default 24."""
+    max_reminders: NotRequired[pulumi.Input[int]]
+    """Most reminders an episode. Default 5."""
+    future_tolerance_minutes: NotRequired[int]
+    """How far an event's time may be ahead of its arrival. Default 10."""
+    due_partitions: NotRequired[pulumi.Input[int]]
+    """Partitions of the index of what is due. Default 16."""
+    roll_interval_minutes: NotRequired[int]
+    """Minutes between two rolls. Default 5."""
+    roll_enabled: NotRequired[bool]
+    """Whether the roll's schedule runs; it needs the table's DueIndex. Default True."""
+    quarantine_expiry_days: NotRequired[pulumi.Input[int]]
+    """How long quarantined records and failed batches are kept. Default 30."""
+    protect: NotRequired[bool]
+    """Protect the event source mapping and the quarantine, which deletion empties otherwise. Default False."""
+
+
+class StreamProcessor(pulumi.ComponentResource):
+    """Aggregates the stream into the table and the bus: iops:index:StreamProcessor.
+
+    Children: `{name}-quarantine-*` and `{name}-artifacts-*` (buckets); `{name}-layer-object`, `{name}-layer`;
+    `{name}-function` with `-role`, `-policy`, `-logs`; `{name}-roll-function` likewise; `{name}-mapping`;
+    `{name}-roll-schedule` with `-role`, `-policy`, `-retries`.
+    Arguments: see StreamProcessorArgs. Outputs: function_name, function_arn, roll_function_name, roll_function_arn,
+    quarantine_bucket_name.
+    """
+
+    function_name: pulumi.Output[str]
+    function_arn: pulumi.Output[str]
+    roll_function_name: pulumi.Output[str]
+    roll_function_arn: pulumi.Output[str]
+    quarantine_bucket_name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: StreamProcessorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("iops:index:StreamProcessor", name, without_archives(args), opts)
+        child = pulumi.ResourceOptions(parent=self)
+        prefix, protect = args["name_prefix"], args.get("protect", False)
+        architecture = args.get("architecture", "x86_64")
+        quarantine = make_bucket(
+            f"{name}-quarantine",
+            prefix=pulumi.Output.concat(prefix, "-quarantine-"),
+            protect=protect,
+            force_destroy=not protect,
+            expiry_days=args.get("quarantine_expiry_days", 30),
+            opts=child,
+        )
+        # Polars exceeds the 50 MB of a direct upload, so the layer goes through S3.
+        artifacts = make_bucket(f"{name}-artifacts", prefix=pulumi.Output.concat(prefix, "-artifacts-"), opts=child)
+        archive = aws.s3.BucketObjectv2(
+            f"{name}-layer-object",
+            bucket=artifacts.bucket,
+            key=f"layers/{args['layer_hash']}.zip",
+            source=args["layer"],
+            opts=child,
+        )
+        layer = aws.lambda_.LayerVersion(
+            f"{name}-layer",
+            layer_name=pulumi.Output.concat(prefix, "-dependencies"),
+            s3_bucket=archive.bucket,
+            s3_key=archive.key,
+            compatible_runtimes=[RUNTIME],
+            compatible_architectures=[architecture],
+            opts=child,
+        )
+        environment = {
+            "DYNAMODB_TABLE_NAME": args["table_name"],
+            "EVENT_BUS_NAME": args["bus_name"],
+            "QUARANTINE_BUCKET_NAME": quarantine.bucket,
+            "DUE_PARTITIONS": _text(args.get("due_partitions", 16)),
+            "FUTURE_TOLERANCE_SECONDS": str(60 * args.get("future_tolerance_minutes", 10)),
+            "IB_CALLS_WARNING": _text(args.get("ib_calls_warning", 3)),
+            "HEALTH_WARNING": _text(args.get("health_warning", 70)),
+            "HEALTH_CRITICAL": _text(args.get("health_critical", 50)),
+            "RENOTIFY_HOURS": _text(args.get("renotify_hours", 24)),
+            "MAX_REMINDERS": _text(args.get("max_reminders", 5)),
+            "LOG_LEVEL": args.get("log_level", "INFO"),
+            "POWERTOOLS_METRICS_NAMESPACE": prefix,
+        }
+        processor = make_function(
+            name,
+            function_name=pulumi.Output.concat(prefix, "-processor"),
+            handler="functions.processor.handler.lambda_handler",
+            code=args["code"],
+            statements=[
+                *event_stream.read_statements(args["stream_arn"], args.get("stream_key_arn", "")),
+                *metrics_store.processor_statements(args["table_arn"]),
+                *alert_bus.publish_statements(args["bus_arn"]),
+                # Its own quarantined records, and the failed batches that Lambda writes for the mapping with this role.
+                iam.allow(
+                    ["s3:PutObject"],
+                    [
+                        pulumi.Output.concat(quarantine.arn, "/records/*"),
+                        pulumi.Output.concat(quarantine.arn, "/aws/lambda/*"),
+                    ],
+                ),
+                iam.allow(["s3:ListBucket"], [quarantine.arn]),
+            ],
+            environment={**environment, "POWERTOOLS_SERVICE_NAME": "processor"},
+            memory_mb=args.get("memory_mb", 1024),
+            timeout_seconds=args.get("timeout_seconds", 120),
+            architecture=architecture,
+            log_retention_days=args.get("log_retention_days", 14),
+            layers=[layer.arn],
+            opts=child,
+        )
+        roll = make_function(
+            f"{name}-roll",
+            function_name=pulumi.Output.concat(prefix, "-roll"),
+            handler="functions.processor.roll.lambda_handler",
+            code=args["code"],
+            statements=[
+                *metrics_store.roll_statements(args["table_arn"]),
+                *alert_bus.publish_statements(args["bus_arn"]),
+            ],
+            environment={**environment, "POWERTOOLS_SERVICE_NAME": "roll"},
+            memory_mb=args.get("memory_mb", 1024),
+            timeout_seconds=args.get("timeout_seconds", 120),
+            architecture=architecture,
+            log_retention_days=args.get("log_retention_days", 14),
+            layers=[layer.arn],
+            opts=child,
+        )
+        make_schedule(
+            f"{name}-roll-schedule",
+            schedule_name=pulumi.Output.concat(prefix, "-roll-schedule"),
+            function=roll.resource,
+            minutes=args.get("roll_interval_minutes", 5),
+            enabled=args.get("roll_enabled", True),
+            opts=child,
+        )
+        aws.lambda_.EventSourceMapping(
+            f"{name}-mapping",
+            event_source_arn=args["stream_arn"],
+            function_name=processor.resource.arn,
+            # A replaced mapping begins anew: LATEST would skip what arrived meanwhile; what comes twice counts once.
+            starting_position="TRIM_HORIZON",
+            batch_size=args.get("batch_size", 100),
+            maximum_batching_window_in_seconds=args.get("batching_window_seconds", 0),
+            parallelization_factor=args.get("parallelization_factor", 1),
+            bisect_batch_on_function_error=True,
+            function_response_types=["ReportBatchItemFailures"],
+            maximum_retry_attempts=args.get("max_retry_attempts", 3),
+            maximum_record_age_in_seconds=args.get("max_record_age_seconds", -1),
+            destination_config={"on_failure": {"destination_arn": quarantine.arn}},
+            # Creating the mapping fails while its role may not yet read the stream.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[processor.policy], protect=protect),
+        )
+        self.function_name, self.function_arn = processor.resource.name, processor.resource.arn
+        self.roll_function_name, self.roll_function_arn = roll.resource.name, roll.resource.arn
+        self.quarantine_bucket_name = quarantine.bucket
+        self.register_outputs(
+            {
+                "function_name": self.function_name,
+                "function_arn": self.function_arn,
+                "roll_function_name": self.roll_function_name,
+                "roll_function_arn": self.roll_function_arn,
+                "quarantine_bucket_name": self.quarantine_bucket_name,
+            }
+        )
+
+
+def _text(number: pulumi.Input[int]) -> pulumi.Output[str]:
+    return pulumi.Output.from_input(number).apply(str)

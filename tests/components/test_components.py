@@ -1,0 +1,322 @@
+"""Each component alone, as someone else's program would use it: defaults, switches, grants and subscriptions."""
+
+import json
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.alert_bus import AI_SOURCE, PROCESSOR_SOURCE, SEVERITIES, AlertBus
+from components.event_stream import EventStream, EventStreamArgs
+from components.metrics_store import MetricsStore, MetricsStoreArgs
+from components.simulator import Simulator
+from components.stream_processor import StreamProcessor
+from tests.components.harness import ROOT, Recorded, arn, record
+
+PROJECTED_BY_HEALTH = [
+    *("sessions_7d", "sessions_14d", "sessions_30d", "ib_calls_7d", "ib_calls_14d", "avg_rating", "ratings_30d"),
+    *("session_velocity", "alerts", "first_sessions_30d", "first_session_success_rate", "last_updated"),
+]
+PROJECTED_BY_UPDATE = [
+    *("sessions_7d", "sessions_14d", "sessions_30d", "ib_calls_7d", "ib_calls_14d", "avg_rating", "ratings_30d"),
+    *("session_velocity", "alerts", "first_sessions_30d", "first_session_success_rate", "health_score", "region"),
+    *("available_tutors", "active_students", "demand_score", "supply_score", "balance_status", "high_demand_subjects"),
+]
+
+
+def index(name: str, hash_key: str, range_key: str, projected: list[str]) -> dict[str, Any]:
+    keys = [{"attributeName": hash_key, "keyType": "HASH"}, {"attributeName": range_key, "keyType": "RANGE"}]
+    if not projected:
+        return {"name": name, "keySchemas": keys, "projectionType": "KEYS_ONLY"}
+    return {"name": name, "keySchemas": keys, "projectionType": "INCLUDE", "nonKeyAttributes": projected}
+
+
+HEALTH = index("EntityTypeHealthIndex", "entity_type", "health_score", PROJECTED_BY_HEALTH)
+UPDATED = index("LastUpdatedIndex", "entity_type", "last_updated", PROJECTED_BY_UPDATE)
+DUE = index("DueIndex", "due_partition", "due_at", [])
+
+
+def table(**args: Any) -> dict[str, Any]:
+    given: MetricsStoreArgs = {"name_prefix": "p", **args}  # type: ignore[typeddict-item]
+    return record(lambda: MetricsStore("store", given)).one("aws:dynamodb/table:Table", "store-table").inputs
+
+
+def test_the_table() -> None:
+    inputs = table()
+    assert inputs == {
+        "name": "p-metrics",
+        "billingMode": "PAY_PER_REQUEST",
+        "hashKey": "entity_id",
+        "rangeKey": "entity_type",
+        "attributes": [
+            {"name": "entity_id", "type": "S"},
+            {"name": "entity_type", "type": "S"},
+            {"name": "health_score", "type": "N"},
+            {"name": "last_updated", "type": "S"},
+            {"name": "due_partition", "type": "S"},
+            {"name": "due_at", "type": "N"},
+        ],
+        "globalSecondaryIndexes": [HEALTH, UPDATED, DUE],
+        "streamEnabled": True,
+        "streamViewType": "NEW_AND_OLD_IMAGES",
+        "pointInTimeRecovery": {"enabled": True},
+        "serverSideEncryption": {"enabled": True},
+        "deletionProtectionEnabled": False,
+    }
+
+
+def test_no_index_projects_more_than_aws_allows() -> None:
+    assert max(len(index.get("nonKeyAttributes", [])) for index in table()["globalSecondaryIndexes"]) <= 20
+
+
+@pytest.mark.parametrize(
+    ("switch", "left", "gone"),
+    [
+        ("entity_type_health_index", [UPDATED, DUE], {"health_score"}),
+        ("last_updated_index", [HEALTH, DUE], {"last_updated"}),
+        ("due_index", [HEALTH, UPDATED], {"due_partition", "due_at"}),
+    ],
+)
+def test_each_index_can_be_switched_off_with_its_keys(switch: str, left: list[Any], gone: set[str]) -> None:
+    inputs = table(**{switch: False})
+    assert inputs["globalSecondaryIndexes"] == left
+    names = {"entity_id", "entity_type", "health_score", "last_updated", "due_partition", "due_at"}
+    assert {attribute["name"] for attribute in inputs["attributes"]} == names - gone
+
+
+def test_a_reader_of_the_table_gets_reading_alone() -> None:
+    recorded = record(lambda: MetricsStore("store", {"name_prefix": "p"}).grant_read("ai", "their-role"))
+    (statement,) = recorded.policy_of("their-role")
+    assert statement["Action"] == ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"]
+    assert statement["Resource"] == [arn("dynamodb", "table/p-metrics"), arn("dynamodb", "table/p-metrics/index/*")]
+
+
+@pytest.mark.parametrize(("shards", "mode"), [(0, "ON_DEMAND"), (4, "PROVISIONED")])
+def test_the_stream_scales_on_demand_or_has_shards(shards: int, mode: str) -> None:
+    args: EventStreamArgs = {"name_prefix": "p", "shards": shards, "retention_hours": 48}
+    inputs = record(lambda: EventStream("events", args)).one("aws:kinesis/stream:Stream", "events-stream").inputs
+    assert inputs["name"] == "p-events"
+    assert inputs["streamModeDetails"] == {"streamMode": mode}
+    assert inputs.get("shardCount", 0) == shards
+    assert inputs["retentionPeriod"] == 48
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_stream_has_the_same_outputs_whether_made_or_found(existing: bool) -> None:
+    stream_arn = arn("kinesis", "stream/p-events")
+    args: EventStreamArgs = {"name_prefix": "p", "existing_arn": stream_arn if existing else ""}
+    recorded = record(lambda: EventStream("events", args))
+    assert recorded.component_outputs["events"] == {
+        "stream_arn": stream_arn,
+        "stream_name": "p-events",
+    }
+
+
+def test_a_producer_gets_writing_alone_with_the_streams_key() -> None:
+    stream, key = arn("kinesis", "stream/theirs"), arn("kms", "key/1")
+    args: EventStreamArgs = {"name_prefix": "p", "existing_arn": stream, "existing_key_arn": key}
+    recorded = record(lambda: EventStream("events", args).grant_write("producer", "their-role"))
+    found = [(s["Action"], s["Resource"]) for s in recorded.policy_of("their-role")]
+    assert found == [(["kinesis:PutRecords"], [stream]), (["kms:GenerateDataKey"], [key])]
+
+
+def bus(use: Callable[[AlertBus], object] = id, **args: Any) -> Recorded:
+    return record(lambda: use(AlertBus("alerts", {"name_prefix": "p", **args})))  # type: ignore[typeddict-item]
+
+
+def pattern(recorded: Recorded, rule: str) -> Any:
+    return json.loads(recorded.one("aws:cloudwatch/eventRule:EventRule", rule).inputs["eventPattern"])
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_each_severity_has_its_topic(severity: str) -> None:
+    recorded, name = bus(), f"p-alerts-{severity}"
+    assert pattern(recorded, f"alerts-{severity}-rule") == {
+        "source": ["iops-dashboard.processor", "iops-dashboard.ai"],
+        "detail": {"severity": [severity]},
+    }
+    rule = recorded.one("aws:cloudwatch/eventRule:EventRule", f"alerts-{severity}-rule").inputs
+    assert (rule["name"], rule["eventBusName"]) == (name, "p-alerts")
+    target = recorded.one("aws:cloudwatch/eventTarget:EventTarget", f"alerts-{severity}-target")
+    assert target.inputs == {
+        "rule": name,
+        "eventBusName": "p-alerts",
+        "targetId": severity,
+        "arn": arn("sns", name),
+        "deadLetterConfig": {"arn": arn("sqs", "p-alerts-dlq")},
+    }
+    policy = recorded.one("aws:sns/topicPolicy:TopicPolicy", f"alerts-{severity}-policy")
+    assert json.loads(policy.inputs["policy"])["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": ["sns:Publish"],
+            "Resource": [arn("sns", name)],
+            "Condition": {"ArnEquals": {"aws:SourceArn": arn("events", f"rule/p-alerts/{name}")}},
+        }
+    ]
+    queue_policy = recorded.one("aws:sqs/queuePolicy:QueuePolicy")
+    assert {policy.urn, queue_policy.urn} <= target.dependencies
+
+
+def test_the_dead_letter_queue_keeps_14_days_and_takes_from_this_bus_alone() -> None:
+    recorded = bus()
+    queue = recorded.one("aws:sqs/queue:Queue", "alerts-dlq").inputs
+    assert queue == {"name": "p-alerts-dlq", "messageRetentionSeconds": 14 * 86_400, "sqsManagedSseEnabled": True}
+    (statement,) = json.loads(recorded.one("aws:sqs/queuePolicy:QueuePolicy").inputs["policy"])["Statement"]
+    assert statement == {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": ["sqs:SendMessage"],
+        "Resource": [arn("sqs", "p-alerts-dlq")],
+        "Condition": {"ArnLike": {"aws:SourceArn": arn("events", "rule/p-alerts/*")}},
+    }
+
+
+def test_an_alarm_rings_when_the_dead_letter_queue_is_not_empty() -> None:
+    alarm = bus().one("aws:cloudwatch/metricAlarm:MetricAlarm", "alerts-dlq-alarm").inputs
+    assert (alarm["namespace"], alarm["metricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    assert alarm["dimensions"] == {"QueueName": "p-alerts-dlq"}
+    assert (alarm["comparisonOperator"], alarm["threshold"], alarm["statistic"]) == (
+        "GreaterThanThreshold",
+        0,
+        "Maximum",
+    )
+
+
+def test_addresses_are_subscribed_to_their_severitys_topic() -> None:
+    recorded = bus(critical_emails=["a@b.org", "c@d.org"], info_emails=["a@b.org"])
+    subscriptions = recorded.of_type("aws:sns/topicSubscription:TopicSubscription")
+    assert sorted((s.inputs["topic"], s.inputs["protocol"], s.inputs["endpoint"]) for s in subscriptions) == [
+        (arn("sns", "p-alerts-critical"), "email", "a@b.org"),
+        (arn("sns", "p-alerts-critical"), "email", "c@d.org"),
+        (arn("sns", "p-alerts-info"), "email", "a@b.org"),
+    ]
+
+
+def test_eventbridge_may_use_the_topics_key() -> None:
+    recorded = bus(topic_key=True)
+    key = recorded.one("aws:kms/key:Key", "alerts-key").inputs
+    assert key["enableKeyRotation"] is True
+    owner, publish = json.loads(key["policy"])["Statement"]
+    assert owner["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
+    # No aws:SourceArn or aws:SourceAccount: with them EventBridge can't publish to an encrypted topic.
+    assert publish == {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+        "Resource": ["*"],
+        "Condition": {"ArnLike": {"kms:EncryptionContext:aws:sns:topicArn": arn("sns", "p-alerts-*")}},
+    }
+
+
+FUNCTION = arn("lambda", "function:ai")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sources", "statuses"),
+    [
+        ({}, [PROCESSOR_SOURCE], ["firing", "reminder"]),
+        ({"include_resolved": True}, [PROCESSOR_SOURCE], ["firing", "reminder", "resolved"]),
+        ({"exclude_source": PROCESSOR_SOURCE}, [AI_SOURCE], ["firing", "reminder"]),
+        ({"exclude_source": None}, [PROCESSOR_SOURCE, AI_SOURCE], ["firing", "reminder"]),
+    ],
+)
+def test_a_subscriber_gets_what_it_asks_for(arguments: dict[str, Any], sources: list[str], statuses: list[str]) -> None:
+    recorded = bus(lambda bus: bus.subscribe("ai", FUNCTION, ["warning", "critical"], **arguments))
+    assert pattern(recorded, "alerts-ai-rule") == {
+        "source": sources,
+        "detail": {"severity": ["warning", "critical"], "status": statuses},
+    }
+    assert recorded.one("aws:cloudwatch/eventRule:EventRule", "alerts-ai-rule").inputs["name"] == "p-alerts-ai"
+
+
+def test_a_subscribed_function_may_be_called_by_its_rule_and_has_the_dead_letter_queue() -> None:
+    recorded = bus(lambda bus: bus.subscribe("ai", pulumi.Output.from_input(FUNCTION), ["critical"]))
+    permission = recorded.one("aws:lambda/permission:Permission", "alerts-ai-permission")
+    assert permission.inputs == {
+        "action": "lambda:InvokeFunction",
+        "function": FUNCTION,
+        "principal": "events.amazonaws.com",
+        "sourceArn": arn("events", "rule/p-alerts/p-alerts-ai"),
+    }
+    target = recorded.one("aws:cloudwatch/eventTarget:EventTarget", "alerts-ai-target")
+    assert target.inputs["arn"] == FUNCTION
+    assert target.inputs["deadLetterConfig"] == {"arn": arn("sqs", "p-alerts-dlq")}
+    assert permission.urn in target.dependencies
+
+
+def test_a_subscribed_queue_needs_no_permission_to_be_called() -> None:
+    queue = arn("sqs", "theirs")
+    recorded = bus(lambda bus: bus.subscribe("theirs", queue, ["info"], is_function=False))
+    assert recorded.of_type("aws:lambda/permission:Permission") == []
+    assert recorded.one("aws:cloudwatch/eventTarget:EventTarget", "alerts-theirs-target").inputs["arn"] == queue
+
+
+@pytest.mark.parametrize(
+    ("severities", "arguments", "message"),
+    [
+        ([], {}, r"ai: severities are \[\]: they must be one or more of critical, warning, info"),
+        (["fatal"], {}, r"ai: severities are \['fatal'\]: they must be one or more of critical, warning, info"),
+        (["info"], {"exclude_source": "me"}, r"ai: exclude_source is 'me': it must be None or one of iops-dashboard"),
+    ],
+)
+def test_a_subscription_that_cannot_be_is_refused(
+    severities: list[str], arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        bus(lambda bus: bus.subscribe("ai", FUNCTION, severities, **arguments))
+
+
+def test_a_publisher_gets_putting_alone() -> None:
+    recorded = bus(lambda bus: bus.grant_publish("ai", "their-role"))
+    (statement,) = recorded.policy_of("their-role")
+    assert (statement["Action"], statement["Resource"]) == (["events:PutEvents"], [arn("events", "event-bus/p-alerts")])
+
+
+def test_components_have_the_defaults_of_the_settings(built_layer: Path) -> None:
+    """A component given nothing but what it requires equals the one that the program makes from default settings."""
+
+    def alone() -> None:
+        stream = EventStream("events", {"name_prefix": "iops-dashboard"})
+        store = MetricsStore("metrics", {"name_prefix": "iops-dashboard"})
+        alerts = AlertBus("alerts", {"name_prefix": "iops-dashboard"})
+        StreamProcessor(
+            "processor",
+            {
+                "name_prefix": "iops-dashboard",
+                "code": pulumi.AssetArchive({}),
+                "layer": pulumi.FileArchive(str(built_layer)),
+                "layer_hash": "0",
+                "stream_arn": stream.stream_arn,
+                "table_arn": store.table_arn,
+                "table_name": store.table_name,
+                "bus_arn": alerts.bus_arn,
+                "bus_name": alerts.bus_name,
+            },
+        )
+        Simulator(
+            "simulator",
+            {
+                "name_prefix": "iops-dashboard",
+                "code": pulumi.AssetArchive({}),
+                "stream_arn": stream.stream_arn,
+                "stream_name": stream.stream_name,
+            },
+        )
+
+    def comparable(recorded: Recorded) -> dict[str, Any]:
+        other = {"tags", "code", "source", "key", "s3Key"}
+        return {
+            r.name: {key: value for key, value in r.inputs.items() if key not in other}
+            for r in recorded.resources
+            if r.custom
+        }
+
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"))
+
+    assert comparable(record(alone)) == comparable(record(program, {"layerDirectory": str(built_layer)}))

@@ -1,0 +1,135 @@
+"""Settings: declared once more in Pulumi.yaml, each checked, all problems in one message."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import yaml
+
+from settings import LOG_RETENTION_DAYS, Settings, SettingsError, key_of
+from tests.components.harness import PROJECT, ROOT, record, stack_config
+
+DECLARED: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
+
+
+def load(**config: Any) -> Settings:
+    loaded: list[Settings] = []
+    record(lambda: loaded.append(Settings.load()), config)
+    return loaded[0]
+
+
+def test_pulumi_yaml_declares_the_same_keys_and_defaults() -> None:
+    own = {key_of(item.name): item.default for item in fields(Settings)}
+    declared = {key: item["default"] for key, item in DECLARED.items()}
+    assert {key: tuple(v) if isinstance(v, list) else v for key, v in declared.items()} == own
+
+
+@pytest.mark.parametrize("key", DECLARED)
+def test_each_declaration_has_type_and_description(key: str) -> None:
+    types = {bool: "boolean", int: "integer", str: "string", list: "array"}
+    assert DECLARED[key]["type"] == types[type(DECLARED[key]["default"])]
+    assert DECLARED[key]["description"].endswith(".")
+
+
+@pytest.mark.parametrize("key", DECLARED)
+def test_each_declared_default_is_allowed(key: str) -> None:
+    assert load(**{key: DECLARED[key]["default"]}) == Settings()
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_stack_files_have_declared_keys_only(stack: str) -> None:
+    keys = {key.removeprefix(f"{PROJECT}:") for key in stack_config(stack) if key.startswith(f"{PROJECT}:")}
+    assert keys <= DECLARED.keys()
+
+
+def test_values_are_read_by_their_types() -> None:
+    settings = load(
+        namePrefix="ours", production=True, batchSize=250, maxRetryAttempts=-1, maxRecordAgeSeconds=3600,
+        architecture="arm64", alertEmailsCritical=["ops@example.org", "cto@example.org"],
+    )  # fmt: skip
+    assert settings == Settings(
+        name_prefix="ours", production=True, batch_size=250, max_retry_attempts=-1, max_record_age_seconds=3600,
+        architecture="arm64", alert_emails_critical=("ops@example.org", "cto@example.org"),
+    )  # fmt: skip
+
+
+DAYS = ", ".join(map(str, LOG_RETENTION_DAYS))
+NAME = "3 to 25 lower-case letters, digits and hyphens, beginning with a letter and not ending with a hyphen"
+BAD = [
+    *[("namePrefix", bad, NAME) for bad in ("", "ab", "a" * 26, "Iops", "1ops", "iops-", "io_ps", "io\n")],
+    *[("production", bad, "true or false") for bad in ("yes", "1", "True", "")],
+    ("existingStreamArn", "events", "a Kinesis stream's ARN or empty"),
+    ("existingStreamArn", "arn:aws:kinesis:eu-west-1:1:stream/x", "a Kinesis stream's ARN or empty"),
+    ("existingStreamKeyArn", "alias/mine", "a KMS key's ARN or empty"),
+    ("streamShards", "501", "a whole number from 0 to 500"),
+    ("streamRetentionHours", "23", "a whole number from 24 to 8760"),
+    ("batchSize", "0", "a whole number from 1 to 10000"),
+    ("batchSize", "10001", "a whole number from 1 to 10000"),
+    ("batchSize", "ten", "a whole number from 1 to 10000"),
+    ("batchSize", "1.5", "a whole number from 1 to 10000"),
+    ("batchSize", "٣", "a whole number from 1 to 10000"),
+    ("batchingWindowSeconds", "301", "a whole number from 0 to 300"),
+    ("maxRetryAttempts", "-2", "a whole number from 0 to 10000, or -1"),
+    ("maxRecordAgeSeconds", "59", "a whole number from 60 to 604800, or -1"),
+    ("parallelizationFactor", "11", "a whole number from 1 to 10"),
+    ("architecture", "arm", "one of x86_64, arm64"),
+    ("processorMemoryMb", "128", "a whole number from 256 to 10240"),
+    ("processorTimeoutSeconds", "901", "a whole number from 10 to 900"),
+    ("logLevel", "info", "one of DEBUG, INFO, WARNING, ERROR, CRITICAL"),
+    ("logRetentionDays", "8", f"one of {DAYS}"),
+    ("ibCallsWarning", "0", "a whole number from 1 to 1000000"),
+    ("healthWarning", "101", "a whole number from 0 to 100"),
+    ("healthCritical", "-1", "a whole number from 0 to 100"),
+    ("renotifyHours", "0", "a whole number from 1 to 720"),
+    ("maxReminders", "-1", "a whole number from 0 to 1000"),
+    ("futureToleranceMinutes", "1441", "a whole number from 0 to 1440"),
+    ("rollIntervalMinutes", "0", "a whole number from 1 to 60"),
+    ("duePartitions", "257", "a whole number from 1 to 256"),
+    ("dlqRetentionDays", "15", "a whole number from 1 to 14"),
+    ("quarantineExpiryDays", "0", "a whole number from 1 to 3650"),
+    ("simulatorStreams", "0", "a whole number from 1 to 1000"),
+    ("simulatorEventsPerStream", "1001", "a whole number from 1 to 1000"),
+    *[
+        ("alertEmailsCritical", bad, "a list of e-mail addresses, each once")
+        for bad in ("ops@example.org", '"ops@example.org"', '["ops"]', "[1]", '["a@b.org", "a@b.org"]', "{")
+    ],
+]
+
+
+@pytest.mark.parametrize(("key", "value", "allowed"), BAD)
+def test_a_bad_value_is_named_with_what_is_allowed(key: str, value: str, allowed: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(**{key: value})
+    assert str(raised.value) == f"1 setting can't be used:\n  {key} is {value!r}: it must be {allowed}"
+
+
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
+CONFLICTS = [
+    ({"healthCritical": 70}, "healthCritical is 70: it must be below healthWarning (70)"),
+    ({"maxRetryAttempts": -1}, "maxRecordAgeSeconds is -1: it must be 60 to 604800 when maxRetryAttempts is -1"),
+    ({"maxRecordAgeSeconds": 86_400}, "maxRecordAgeSeconds is 86400: it must be below streamRetentionHours (24)"),
+    ({"existingStreamKeyArn": KEY}, f"existingStreamKeyArn is {KEY!r}: it must be empty without existingStreamArn"),
+]
+
+
+@pytest.mark.parametrize(("config", "message"), CONFLICTS)
+def test_settings_that_contradict_each_other(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(**config)
+    assert str(raised.value) == f"1 setting can't be used:\n  {message}"
+
+
+def test_all_problems_are_told_at_once_and_none_that_only_follows() -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(batchSize=0, healthWarning=1000, healthCritical=90, maxRetryAttempts=-1)
+    assert str(raised.value).splitlines() == [
+        "3 settings can't be used:",
+        "  batchSize is '0': it must be a whole number from 1 to 10000",
+        "  healthWarning is '1000': it must be a whole number from 0 to 100",
+        "  maxRecordAgeSeconds is -1: it must be 60 to 604800 when maxRetryAttempts is -1",
+    ]
+
+
+def test_config_of_one_run_does_not_reach_the_next() -> None:
+    assert load(batchSize=7).batch_size == 7
+    assert load() == Settings()
