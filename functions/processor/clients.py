@@ -4,6 +4,7 @@ A call is tried four times with at most six seconds each, so that it ends before
 """
 
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,9 +28,17 @@ _CONFIG: Final = Config(
 )
 
 
-@cache
+_making = threading.Lock()
+
+
 def client(service: str) -> Any:
     """The process's client of an AWS service."""
+    with _making:  # clients may be shared by threads, but not made by several at once (Boto3 guide, "Clients")
+        return _client(service)
+
+
+@cache
+def _client(service: str) -> Any:
     return boto3.client(service, config=_CONFIG)
 
 

@@ -61,7 +61,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
     for entity, key in enumerate(arrivals.keys):
         if reason := outcome.failed.get(key):
             failed.update(arrivals.records[entity])
-            logger.error("An entity could not be brought up to date", entity_type=key.entity_type, reason=reason)
+            logger.error("An entity could not be brought up to date", **key._asdict(), reason=reason)
 
     count(
         Records=len(records),

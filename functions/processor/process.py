@@ -64,7 +64,7 @@ class Processor:
             outcome.written += clearing.written
             outcome.conflicts += clearing.conflicts
             for key, reason in clearing.failed.items():
-                logger.warning("An outbox was not cleared; the roll will do it", entity=key, reason=reason)
+                logger.warning("An outbox was not cleared; the roll will do it", **key._asdict(), reason=reason)
         if outcome.alerts_sent:
             logger.info(f"Sent {outcome.alerts_sent} alerts to EventBridge")
         return outcome

@@ -118,7 +118,7 @@ def deployed() -> Iterator[Deployment]:
     """The functions over AWS in memory, with a clock that stands still and nothing kept from elsewhere."""
     made = Deployment()
     caches = [
-        clients.client,
+        clients._client,
         handler._config,
         handler._processor,
         handler._quarantine,
