@@ -1,0 +1,28 @@
+"""What tests of several directories share: a running local AWS.
+
+Tests that use it belong to the xdist group `ministack`, so that one worker starts it for all of them.
+"""
+
+import warnings
+from collections.abc import Iterator
+
+import pulumi_aws as aws
+import pytest
+
+from local.ministack import LocalAws, LocalAwsError, ensure_python, running
+
+with warnings.catch_warnings():
+    # Loading these two modules warns of resources in them that nobody here uses; our own use must still be warned of.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    _ = aws.lambda_.Function, aws.s3.Bucket
+
+
+@pytest.fixture(scope="session")
+def ministack() -> Iterator[LocalAws]:
+    """An empty local AWS for the session; whoever uses it makes names of their own."""
+    try:
+        ensure_python()
+    except LocalAwsError as error:
+        pytest.skip(f"ministack cannot be installed here: {error}")
+    with running("us-east-1") as local_aws:
+        yield local_aws

@@ -1,0 +1,80 @@
+"""The program deployed to a local AWS, once for all end-to-end tests, and its functions run here under a clock."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bundle import layer
+from functions.processor import clients, clock, handler, roll
+from local.deploy import Deployment, deploy
+from local.flow import Flow
+from local.ministack import LocalAws
+
+
+@pytest.fixture(scope="session")
+def deployment(ministack: LocalAws) -> Deployment:
+    """The dev stack, deployed."""
+    return deploy(ministack, "dev", {"layerDirectory": str(layer.build(layer.LOCAL))})
+
+
+@pytest.fixture(scope="session")
+def flow(ministack: LocalAws, deployment: Deployment) -> Flow:
+    """The deployed stack's ways in and out, with listeners attached. Tests make entities of their own."""
+    flow = Flow(ministack, deployment.outputs)
+    flow.listen()
+    return flow
+
+
+@dataclass
+class InProcess:
+    """The deployed processor's own code in this process, on the deployed table, bus and bucket, at a clock of ours."""
+
+    now_ms: int = field(default_factory=clock.now_ms)
+    context: Any = field(
+        default_factory=lambda: SimpleNamespace(
+            get_remaining_time_in_millis=lambda: 120_000,
+            function_name="in-process",
+            memory_limit_in_mb=1024,
+            invoked_function_arn="arn:aws:lambda:us-east-1:000000000000:function:in-process",
+            aws_request_id="in-process",
+        )
+    )
+
+    def deliver(self, batch: dict[str, Any]) -> list[str]:
+        """Hand one batch to the processor; return the identifiers that it reports as failed."""
+        answer = handler.lambda_handler(batch, self.context)
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def roll_at(self, now_ms: int) -> dict[str, Any]:
+        """Set the clock and run the roll."""
+        self.now_ms = now_ms
+        rolled: dict[str, Any] = roll.lambda_handler({}, self.context)
+        return rolled
+
+
+@pytest.fixture
+def in_process(ministack: LocalAws, deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
+    """The processor in this process; nothing of it remains afterwards."""
+    configuration = ministack.client("lambda").get_function_configuration(
+        FunctionName=deployment.outputs["ProcessFunctionName"]
+    )
+    for name, value in {**configuration["Environment"]["Variables"], **ministack.environment()}.items():
+        monkeypatch.setenv(name, value)
+    made = InProcess()
+    monkeypatch.setattr(clock, "now_ms", lambda: made.now_ms)
+    caches = [
+        clients._client,
+        handler._config,
+        handler._processor,
+        handler._quarantine,
+        roll._config,
+        roll._processor,
+    ]
+    for cache in caches:
+        cache.cache_clear()
+    yield made
+    for cache in caches:
+        cache.cache_clear()

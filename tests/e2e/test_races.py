@@ -1,0 +1,145 @@
+"""Several processes on one entity at once, against a DynamoDB that is atomic: nothing lost, nothing counted twice."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from functions.processor import clock, store
+from functions.processor.arrivals import Arrivals, gather
+from functions.processor.config import Config
+from functions.processor.deadline import Deadline
+from functions.processor.decode import decode
+from functions.processor.item import State
+from functions.processor.model import EntityKey
+from functions.processor.plan import Rules, Write, plan
+from functions.processor.process import Processor
+from local.deploy import Deployment
+from local.ministack import LocalAws
+from tests.e2e.conftest import InProcess
+from tests.functions.processor.deployment import NOW, event_json, record
+
+pytestmark = pytest.mark.xdist_group("ministack")
+
+RULES = Rules()
+
+
+def deadline() -> Deadline:
+    return Deadline(lambda: 120_000)
+
+
+def arrivals(*events: bytes) -> Arrivals:
+    batch = decode([record(data, position) for position, data in enumerate(events)], 600_000)
+    assert not batch.rejections
+    return gather(batch.events)
+
+
+def session(student: str, number: int) -> bytes:
+    payload = {"session_id": f"{student}-{number}", "student_id": student, "subject": f"subject {number % 3}"}
+    return event_json("session_started", payload, timestamp="2026-11-20T10:00:00Z")
+
+
+def call(student: str, number: int) -> bytes:
+    return event_json("ib_call_logged", {"student_id": student, "call_id": f"{student}-{number}"})
+
+
+@pytest.fixture
+def table(deployment: Deployment, in_process: InProcess) -> store.MetricsTable:
+    """The deployed table, as the processor uses it."""
+    return store.MetricsTable(deployment.outputs["MetricsTableName"])
+
+
+@pytest.fixture
+def config(deployment: Deployment, in_process: InProcess) -> Config:
+    """What the deployed processor is told, at a clock that stands still."""
+    in_process.now_ms = NOW
+    outputs = deployment.outputs
+    return Config(outputs["MetricsTableName"], outputs["AlertBusName"], outputs["QuarantineBucketName"], 600_000, RULES)
+
+
+def states(table: store.MetricsTable, *names: str) -> list[State]:
+    keys = [EntityKey("student", name) for name in names]
+    read = table.read(keys, deadline())
+    assert not read.failed
+    return [read.states[key] for key in keys]
+
+
+def writes(before: Sequence[State], arriving: Arrivals) -> list[Write]:
+    return list(plan(before, arriving, NOW, RULES).writes.values())
+
+
+def test_an_item_is_read_as_it_was_written(table: store.MetricsTable) -> None:
+    arriving = arrivals(*(session("stu_same", number) for number in range(5)), call("stu_same", 1))
+    (write,) = writes(states(table, "stu_same"), arriving)
+
+    assert table.write([write], deadline()) == store.Written()
+    (found,) = states(table, "stu_same")
+    assert found == write.after
+    assert not plan([found], arriving, NOW, RULES).writes
+
+
+def test_of_two_writers_of_one_version_one_loses_and_nothing_is_half_written(table: store.MetricsTable) -> None:
+    for attempt in range(2):  # first both insert the item, then both update it
+        before = states(table, "stu_raced")
+        (one,) = writes(before, arrivals(session("stu_raced", 10 + attempt)))
+        (other,) = writes(before, arrivals(session("stu_raced", 20 + attempt)))
+
+        assert table.write([one], deadline()) == store.Written()
+        assert table.write([other], deadline()) == store.Written(lost={0})
+        assert states(table, "stu_raced") == [one.after]
+
+
+def test_a_lost_write_leaves_its_neighbours_in_the_call_alone(table: store.MetricsTable) -> None:
+    names = [f"stu_many_{number}" for number in range(30)]
+    arriving = arrivals(*(session(name, 1) for name in names))
+    planned = writes(states(table, *names), arriving)
+    stolen = [3, 17, 28]
+    assert table.write([planned[position] for position in stolen], deadline()) == store.Written()
+
+    assert table.write(planned, deadline()) == store.Written(lost=set(stolen))
+    assert [state.version for state in states(table, *names)] == [1] * 30
+
+
+def test_processes_that_race_for_one_entity_lose_nothing_and_tell_once(
+    config: Config, table: store.MetricsTable, ministack: LocalAws
+) -> None:
+    deliveries = [
+        arrivals(
+            *(session("stu_hot", number) for number in range(part, 40, 4)),
+            call("stu_hot", part % 3),
+            call("stu_hot", 3),
+        )
+        for part in range(4)
+    ]
+    with ThreadPoolExecutor(len(deliveries)) as pool:
+        outcomes = list(pool.map(lambda each: Processor(config).run(each, deadline()), deliveries * 2))
+
+    assert not any(outcome.failed for outcome in outcomes)
+    (state,) = states(table, "stu_hot")
+    assert state.stored["sessions_7d"] == {"N": "40"}
+    assert state.stored["ib_calls_14d"] == {"N": "4"}
+    assert {name: (e.episode, e.notification) for name, e in state.alerts.episodes.items()} == {
+        "high_ib_call_frequency": (1, 1)
+    }
+    assert state.alerts.outbox == ()
+    assert sum(outcome.conflicts for outcome in outcomes) > 0, "nobody raced"
+
+
+def test_a_writer_that_pauses_longer_than_another_lives_merges_into_what_it_finds(
+    config: Config, table: store.MetricsTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = arrivals(session("stu_paused", 2), call("stu_paused", 1))
+    write, pauses = store.MetricsTable.write, iter([True])
+
+    def paused(self: store.MetricsTable, planned: Sequence[Write], by: Deadline) -> store.Written:
+        if next(pauses, False):
+            assert not Processor(config).run(other, deadline()).failed
+        return write(self, planned, by)
+
+    monkeypatch.setattr(store.MetricsTable, "write", paused)
+    outcome = Processor(config).run(arrivals(session("stu_paused", 1), session("stu_paused", 2)), deadline())
+
+    assert (outcome.conflicts, outcome.failed) == (1, {})
+    (state,) = states(table, "stu_paused")
+    assert (state.stored["sessions_7d"], state.stored["ib_calls_14d"]) == ({"N": "2"}, {"N": "1"})
+    assert clock.now_ms() == NOW
