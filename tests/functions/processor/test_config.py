@@ -1,0 +1,69 @@
+"""The environment: defaults, and messages that name the variable, its value and what is allowed."""
+
+import pytest
+
+from functions.processor.alerts import AlertRules
+from functions.processor.config import Config, ConfigError
+from functions.processor.plan import Rules
+
+NAMES = {
+    "DYNAMODB_TABLE_NAME": "iops-dashboard-metrics",
+    "EVENT_BUS_NAME": "iops-dashboard-alerts",
+    "QUARANTINE_BUCKET_NAME": "iops-dashboard-quarantine",
+}
+
+
+def test_the_resources_names_suffice() -> None:
+    assert Config.from_environment(NAMES) == Config(
+        table_name="iops-dashboard-metrics",
+        event_bus_name="iops-dashboard-alerts",
+        quarantine_bucket="iops-dashboard-quarantine",
+        future_tolerance_ms=600_000,
+        rules=Rules(AlertRules(3, 70, 50, 24, 5), due_partitions=16),
+    )
+
+
+def test_every_number_can_be_set() -> None:
+    numbers = {
+        "FUTURE_TOLERANCE_SECONDS": "0",
+        "DUE_PARTITIONS": "1",
+        "IB_CALLS_WARNING": "10",
+        "HEALTH_WARNING": "80.5",
+        "HEALTH_CRITICAL": "60",
+        "RENOTIFY_HOURS": "0.5",
+        "MAX_REMINDERS": "0",
+    }
+    config = Config.from_environment(NAMES | numbers)
+    assert config.future_tolerance_ms == 0
+    assert config.rules == Rules(AlertRules(10, 80.5, 60.0, 0.5, 0), due_partitions=1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_name_is_named(name: str) -> None:
+    for environment in (NAMES | {name: ""}, {each: value for each, value in NAMES.items() if each != name}):
+        with pytest.raises(ConfigError) as refused:
+            Config.from_environment(environment)
+        assert str(refused.value) == f"environment variable {name} is missing; it must name the deployed resource"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("FUTURE_TOLERANCE_SECONDS", "-1", "a whole number from 0"),
+        ("FUTURE_TOLERANCE_SECONDS", "1.5", "a whole number from 0"),
+        ("DUE_PARTITIONS", "0", "a whole number from 1"),
+        ("DUE_PARTITIONS", "", "a whole number from 1"),
+        ("IB_CALLS_WARNING", "0", "a whole number from 1"),
+        ("IB_CALLS_WARNING", "three", "a whole number from 1"),
+        ("HEALTH_WARNING", "-0.1", "a number from 0.0"),
+        ("HEALTH_CRITICAL", "nan", "a number from 0.0"),
+        ("RENOTIFY_HOURS", "daily", "a number from 0.0"),
+        ("MAX_REMINDERS", "-1", "a whole number from 0"),
+    ],
+)
+def test_a_number_that_is_not_allowed_is_named_with_its_value_and_what_is_allowed(
+    name: str, value: str, allowed: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Config.from_environment(NAMES | {name: value})
+    assert str(refused.value) == f"environment variable {name} is {value!r}, allowed: {allowed}"

@@ -1,0 +1,297 @@
+"""The handler: what it says, what it reports, and that no fault of any call loses or doubles anything."""
+
+import json
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from functions.processor.model import DAY_MS, HOUR_MS, to_iso
+from functions.processor.observability import logger
+
+from .deployment import NOW, Deployment, deployed, event_json, record
+from .faults import Call, Died, Fault, Faults, after, done_dying, down, dying, lost_answer, refusing
+from .logs import Logs
+
+WRITE = "batch_execute_statement"
+
+
+def call(student: str, call_id: str = "c1", age: int = 0) -> bytes:
+    return event_json("ib_call_logged", {"student_id": student, "call_id": call_id}, timestamp=to_iso(NOW - age))
+
+
+def session(student: str, tutor: str, session_id: str = "s1") -> bytes:
+    payload = {"student_id": student, "tutor_id": tutor, "session_id": session_id, "tutor_rating": 4}
+    return event_json("session_completed", payload, timestamp=to_iso(NOW))
+
+
+def health(student: str, score: float, age: int = 0) -> bytes:
+    payload = {"student_id": student, "health_score": score}
+    return event_json("customer_health_update", payload, timestamp=to_iso(NOW - age))
+
+
+def number(position: int) -> str:
+    """The sequence number that a delivery gives to the record at a position."""
+    return record(b"", position).sequence_number
+
+
+# -- what it says -----------------------------------------------------------------------------------------------------
+
+
+def test_it_says_what_it_does_in_the_contracts_words(deployment: Deployment, logs: Logs) -> None:
+    deployment.deliver(health("stu_1", 10), health("stu_2", 60), b"poison")
+    assert logs.messages() == [
+        "Processing 3 records from Kinesis",
+        "Sent 2 alerts to EventBridge",
+        "Batch processing complete",
+    ]
+    assert logs.messages("DEBUG") == []
+    assert {line["function_request_id"] for line in logs.lines()} == {"request"}
+
+
+def test_without_alerts_it_says_nothing_of_them(deployment: Deployment, logs: Logs) -> None:
+    deployment.deliver(call("stu_1"))
+    assert logs.messages() == ["Processing 1 records from Kinesis", "Batch processing complete"]
+
+
+def test_at_debug_level_it_names_each_valid_events_type(deployment: Deployment, logs: Logs) -> None:
+    logger.setLevel("DEBUG")
+    deployment.deliver(session("stu_1", "tut_1"), b"poison", call("stu_1"))
+    assert logs.messages("DEBUG") == ["Processing event: session_completed", "Processing event: ib_call_logged"]
+
+
+def test_at_the_end_it_says_what_became_of_the_batch(faults: Faults, deployment: Deployment, logs: Logs) -> None:
+    faults.planned[WRITE] = [refusing("ValidationError", 0)]
+    deployment.deliver(call("stu_1"), health("stu_2", 10), call("stu_1", "c2"), b"poison")
+    done = logs.lines()[-1]
+    assert {
+        name: done[name] for name in ("records", "entities", "written", "quarantined", "failed", "alerts_sent")
+    } == {
+        "records": 4,
+        "entities": 2,
+        "written": 2,
+        "quarantined": 1,
+        "failed": 2,
+        "alerts_sent": 1,
+    }
+
+
+def emitted(text: str) -> dict[str, Any]:
+    """The figures of the one metrics document in what was printed."""
+    (document,) = (json.loads(line) for line in text.splitlines() if '"_aws"' in line)
+    (directive,) = document["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "iops-dashboard"
+    units = {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
+    assert units.pop("BatchLag", "Milliseconds") == "Milliseconds"
+    assert set(units.values()) == {"Count"}
+    return {metric["Name"]: document[metric["Name"]][0] for metric in directive["Metrics"]}
+
+
+def test_it_emits_metrics(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+    deployment.deliver(record(call("stu_1"), 0, NOW - 5_000), record(b"poison", 1), record(health("stu_1", 10), 2))
+    assert emitted(capsys.readouterr().out) == {
+        "Records": 3,
+        "Quarantined": 1,
+        "FailedRecords": 0,
+        "EntitiesWritten": 2,  # the student, and once more to empty the outbox
+        "Conflicts": 0,
+        "AlertsSent": 1,
+        "BatchLag": 5_000,
+    }
+
+
+# -- what it reports --------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_without_records_or_of_poison_alone_is_done(deployment: Deployment) -> None:
+    assert deployment.deliver() == []
+    assert deployment.deliver(b"poison", b"") == []
+    assert len(deployment.aws.objects) == 2
+    assert deployment.aws.items == {}
+
+
+def test_a_record_is_counted_for_every_entity_that_it_names(deployment: Deployment) -> None:
+    assert deployment.deliver(session("stu_1", "tut_1"), session("stu_1", "tut_2", "s2")) == []
+    counts = {key: deployment.item(*key)["sessions_7d"] for key in deployment.aws.items}
+    assert counts == {("student", "stu_1"): 2, ("tutor", "tut_1"): 1, ("tutor", "tut_2"): 1}
+
+
+def test_what_fails_for_one_entity_is_reported_by_its_records_alone_and_a_redelivery_repairs_it(
+    faults: Faults, deployment: Deployment
+) -> None:
+    batch = [call("stu_1"), session("stu_2", "tut_1"), call("stu_3"), session("stu_3", "tut_1", "s2"), call("stu_2")]
+    # Entities are written in the order in which the batch names them: stu_1, stu_2, tut_1, stu_3.
+    faults.planned[WRITE] = [refusing("ValidationError", 2)]
+    assert deployment.deliver(*batch) == [number(1), number(3)]
+    assert set(deployment.aws.items) == {("student", f"stu_{each}") for each in (1, 2, 3)}
+    assert deployment.deliver(*batch[1:]) == []
+    assert deployment.item("tutor", "tut_1")["sessions_7d"] == 2
+    assert [deployment.item("student", f"stu_{each}")["version"] for each in (1, 2, 3)] == [1, 1, 1]
+
+
+def test_an_unreadable_item_is_left_as_it_is_and_its_records_are_reported(deployment: Deployment) -> None:
+    deployment.deliver(call("stu_1"))
+    damaged = deployment.aws.items["student", "stu_1"] | {"facts": {"B": b"\x02later format"}}
+    deployment.aws.items["student", "stu_1"] = dict(damaged)
+    assert deployment.deliver(call("stu_2"), call("stu_1", "c2")) == [number(1)]
+    assert deployment.aws.items["student", "stu_1"] == damaged
+    assert deployment.item("student", "stu_2")["ib_calls_7d"] == 1
+
+
+def test_when_the_quarantine_cannot_be_written_the_record_is_reported_and_its_neighbours_are_committed(
+    faults: Faults, deployment: Deployment
+) -> None:
+    faults.planned["put_object"] = [down]
+    assert deployment.deliver(call("stu_1"), b"poison", call("stu_2")) == [number(1)]
+    assert set(deployment.aws.items) == {("student", "stu_1"), ("student", "stu_2")}
+    assert deployment.deliver(b"poison") == []
+    assert len(deployment.aws.objects) == 1
+
+
+def test_what_an_entity_cannot_take_is_quarantined_and_counts_for_the_others(deployment: Deployment) -> None:
+    def demand(region: int) -> bytes:
+        payload = {"subject": "algebra", "region": f"region_{region}", "balance_status": "balanced"}
+        return event_json("supply_demand_update", payload)
+
+    assert deployment.deliver(*map(demand, range(201))) == []
+    (kept,) = map(json.loads, deployment.aws.objects.values())
+    assert (kept["reason"], kept["sequence_number"]) == ("too_many", number(200))
+    assert "region_200" not in deployment.item("subject", "algebra")["regions"]
+    assert "algebra" in deployment.item("region", "region_200")["subjects"]
+
+
+def test_without_time_everything_valid_is_reported_and_poison_is_still_quarantined(deployment: Deployment) -> None:
+    deployment.remaining_ms = 0
+    assert deployment.deliver(call("stu_1"), b"poison", call("stu_2")) == [number(0), number(2)]
+    assert deployment.aws.items == {}
+    assert len(deployment.aws.objects) == 1
+
+
+@pytest.mark.parametrize("operation", ["batch_get_item", WRITE])
+def test_when_time_runs_out_on_the_way_what_is_not_committed_is_reported(
+    faults: Faults, deployment: Deployment, operation: str
+) -> None:
+    def out_of_time(call: Call, arguments: dict[str, Any]) -> Any:
+        answer = refusing("ThrottlingError", 1)(call, arguments) if operation == WRITE else call(**arguments)
+        deployment.remaining_ms = 0
+        return answer
+
+    faults.planned[operation] = [out_of_time]
+    committed = {("student", "stu_1")} if operation == WRITE else set()
+    assert deployment.deliver(call("stu_1"), call("stu_2")) == [number(each) for each in range(len(committed), 2)]
+    assert set(deployment.aws.items) == committed
+
+
+# -- time -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_touched_item_is_brought_up_to_date_even_when_nothing_is_new(deployment: Deployment) -> None:
+    deployment.deliver(call("stu_1"))
+    deployment.clock.ms += 7 * DAY_MS
+    deployment.deliver(call("stu_1"))
+    item = deployment.item("student", "stu_1")
+    assert (item["ib_calls_7d"], item["ib_calls_14d"]) == (0, 1)
+    assert (item["version"], item["last_updated"]) == (2, to_iso(NOW + 7 * DAY_MS))
+
+
+def test_a_replay_writes_nothing_as_long_as_time_changes_nothing(deployment: Deployment) -> None:
+    deployment.deliver(call("stu_1"), health("stu_1", 10))
+    writes = deployment.aws.writes()
+    deployment.clock.ms += HOUR_MS
+    assert deployment.deliver(call("stu_1"), health("stu_1", 10)) == []
+    assert deployment.aws.writes() == writes
+
+
+def test_as_of_never_goes_back(deployment: Deployment) -> None:
+    deployment.deliver(call("stu_1", age=6 * DAY_MS))
+    deployment.clock.ms -= 3 * DAY_MS
+    deployment.deliver(call("stu_1", "c2", age=7 * DAY_MS))
+    item = deployment.item("student", "stu_1")
+    assert (item["as_of"], item["ib_calls_7d"], item["ib_calls_14d"]) == (NOW, 1, 2)
+
+
+@pytest.mark.xfail(reason="a session that takes the first place later brings no tutor: facts do not know one")
+def test_the_first_session_is_the_same_in_whatever_order_its_events_come(deployment: Deployment) -> None:
+    def told(student: str, session_id: str, age: int, **given: str) -> bytes:
+        payload = {"student_id": student, "session_id": session_id} | given
+        return event_json("session_completed", payload, timestamp=to_iso(NOW - age))
+
+    for student, ages in (("stu_1", (10, 5, 7)), ("stu_2", (7, 5, 10))):
+        for age in ages:
+            named = {"tutor_id": "tut_1"} if age == 5 else {}
+            deployment.deliver(told(student, "other" if age == 7 else "first", age, **named))
+    assert deployment.item("student", "stu_1")["first_session"] == deployment.item("student", "stu_2")["first_session"]
+
+
+# -- races and faults -------------------------------------------------------------------------------------------------
+
+
+def test_two_lambdas_on_one_entity_lose_nothing(faults: Faults, deployment: Deployment) -> None:
+    faults.planned[WRITE] = [after(lambda: deployment.deliver(call("stu_1", "c2"), call("stu_2", "c2")))]
+    assert deployment.deliver(call("stu_1"), call("stu_3")) == []
+    assert [deployment.item("student", f"stu_{each}")["ib_calls_7d"] for each in (1, 2, 3)] == [2, 1, 1]
+    assert deployment.item("student", "stu_1")["version"] == 2
+
+
+def test_two_lambdas_with_the_same_record_write_it_once(faults: Faults, deployment: Deployment) -> None:
+    faults.planned[WRITE] = [after(lambda: deployment.deliver(health("stu_1", 10)))]
+    assert deployment.deliver(health("stu_1", 10)) == []
+    assert deployment.item("student", "stu_1")["version"] == 2, "written, and its outbox emptied"
+    assert len(deployment.told()) == 1
+
+
+def test_an_entity_that_loses_every_race_is_reported(faults: Faults, deployment: Deployment) -> None:
+    faults.planned[WRITE] = [refusing("ConditionalCheckFailed", 0)] * 10
+    assert deployment.deliver(call("stu_1"), call("stu_2")) == [number(0)]
+    assert deployment.deliver(call("stu_1")) == []
+    assert deployment.item("student", "stu_1")["ib_calls_7d"] == 1
+
+
+BATCH = [
+    record(data, position)
+    for position, data in enumerate(
+        [session("stu_1", "tut_1"), health("stu_1", 10), b"poison", call("stu_2"), health("stu_2", 60)]
+    )
+]
+
+
+def left_behind(deployment: Deployment) -> tuple[Any, ...]:
+    """What must be the same whatever went wrong: public figures, alerts, what was told, what is in quarantine."""
+    items = {key: deployment.item(*key) for key in deployment.aws.items}
+    for item in items.values():
+        del item["version"]
+    return items, {alert["alert_id"]: alert for alert in deployment.told()}, deployment.aws.objects
+
+
+def undisturbed() -> tuple[tuple[Any, ...], dict[str, int]]:
+    """The same batch when nothing goes wrong: what it leaves, and how many calls of which operation it makes."""
+    with deployed() as deployment:
+        assert deployment.deliver(*BATCH) == []
+        calls = {name: deployment.aws.calls[name] for name in ("batch_get_item", WRITE, "put_events", "put_object")}
+        return left_behind(deployment), calls
+
+
+@pytest.mark.parametrize("fault", [down, lost_answer, dying, done_dying])
+@pytest.mark.parametrize("recover", [Deployment.roll, lambda deployment: deployment.deliver(*BATCH)])
+def test_whatever_happens_to_any_one_call_the_next_delivery_or_roll_completes_what_is_missing(
+    fault: Fault, recover: Callable[[Deployment], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, calls = undisturbed()
+    assert calls == {"batch_get_item": 1, WRITE: 2, "put_events": 1, "put_object": 1}
+    for operation, count in calls.items():
+        for position in range(count):
+            with deployed() as deployment, monkeypatch.context() as patch:
+                faults = Faults(deployment.aws)
+                patch.setattr("boto3.client", faults.client)
+                faults.planned[operation] = [None] * position + [fault]
+                try:
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")  # a process that dies has no metrics
+                        failed = deployment.deliver(*BATCH)
+                except Died:
+                    failed = [number(0)]
+                # The mapping delivers from the lowest that was reported again.
+                assert deployment.deliver(*BATCH[int(failed[0]) :] if failed else []) == []
+                recover(deployment)
+                assert left_behind(deployment) == expected, (operation, position)
