@@ -14,7 +14,7 @@ demo: $(VENV)/ready ## Deploy to a local AWS, send the sample month through it a
 	@EVENTS="$(EVENTS)" KEEP="$(KEEP)" $(BIN)/python -m local.demo
 
 test: $(VENV)/ready ## Run all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/ready ## Check style and types
 	@$(BIN)/ruff check .

@@ -90,18 +90,21 @@ def build(target: str) -> Path:
     LayerError
         When pip can't install the requirements.
     """
+    from bundle.lock import exclusive  # not where the program alone runs, which may be on Windows
+
     path = layer_directory(target)
-    if is_current(path, target):
-        return path
-    fresh = path.with_name(path.name + ".new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    _install(target, fresh / "python")
-    _strip(fresh / "python")
-    _stamp(path).unlink(missing_ok=True)
-    if path.exists():
-        shutil.rmtree(path)
-    fresh.rename(path)
-    write_stamp(path, target)
+    with exclusive(path.with_name(path.name + ".lock")):
+        if is_current(path, target):
+            return path
+        fresh = path.with_name(path.name + ".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        _install(target, fresh / "python")
+        _strip(fresh / "python")
+        _stamp(path).unlink(missing_ok=True)
+        if path.exists():
+            shutil.rmtree(path)
+        fresh.rename(path)
+        write_stamp(path, target)
     return path
 
 

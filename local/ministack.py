@@ -4,7 +4,6 @@ Knows nothing of the program that is deployed to it (deploy.py) nor of what is s
 globally, nothing outlives the process that started it unless `keep` is called.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -24,6 +23,8 @@ from typing import IO, Any
 
 import boto3
 from botocore.config import Config
+
+from bundle.lock import exclusive
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "local" / "requirements.txt"
@@ -47,9 +48,7 @@ def ensure_python(report: Callable[[str], None] = lambda _: None) -> Path:
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
     stamp = VENV / "requirements.sha256"
     python = VENV / "bin" / "python"
-    LOCK.parent.mkdir(exist_ok=True)
-    with LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with exclusive(LOCK):
         if stamp.exists() and stamp.read_text() == wanted:
             return python
         report(f"making ministack's virtual environment in {VENV.name}")

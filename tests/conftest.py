@@ -1,7 +1,4 @@
-"""What tests of several directories share: a running local AWS.
-
-Tests that use it belong to the xdist group `ministack`, so that one worker starts it for all of them.
-"""
+"""What tests of several directories share: a running local AWS, one for each worker that wants it."""
 
 import warnings
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from .facts import CALL, FAILURE, ROWS, SESSION, SUCCESS, UNKNOWN, fact_id
+from .facts import CALL, FAILURE, ROWS, SESSION, SUCCESS, UNKNOWN, fact_id, row_of
 from .model import UNSPECIFIED_REGION, EntityKey, Event
 from .registers import AVAILABILITY, REPORTED, FirstSession, Register, Update, first
 
@@ -128,7 +128,8 @@ class _Gathering:
         subject, tutor_id = fields.get("subject"), fields.get("tutor_id")
         if student_id := fields.get("student_id"):
             entity = self._entity(event, EntityKey("student", student_id))
-            self._fact(event, entity, SESSION, session, fields.get("student_rating"), outcome, subject)
+            rating = fields.get("student_rating")
+            self._fact(event, entity, SESSION, session, rating=rating, outcome=outcome, subject=subject, tutor=tutor_id)
             sighting = FirstSession(
                 time,
                 session,
@@ -143,32 +144,10 @@ class _Gathering:
             seen[session] = first(seen[session], sighting) if session in seen else sighting
         if tutor_id:
             entity = self._entity(event, EntityKey("tutor", tutor_id))
-            self._fact(event, entity, SESSION, session, fields.get("tutor_rating"), outcome, subject)
+            rating = fields.get("tutor_rating")
+            self._fact(event, entity, SESSION, session, rating=rating, outcome=outcome, subject=subject)
 
-    def _fact(
-        self,
-        event: Event,
-        entity: int,
-        kind: int,
-        identity: int,
-        rating: int | None = None,
-        outcome: int = UNKNOWN,
-        subject: str | None = None,
-    ) -> None:
-        time = event.time_ms
-        row = {
-            "entity": entity,
-            "kind": kind,
-            "id": identity,
-            "time": time,
-            "last": time,
-            "rating": rating,
-            "rating_time": None if rating is None else time,
-            "outcome": outcome,
-            "outcome_time": None if outcome == UNKNOWN else time,
-            "subject": subject,
-            "subject_time": None if subject is None else time,
-            "record": event.record,
-        }
+    def _fact(self, event: Event, entity: int, kind: int, identity: int, **said: Any) -> None:
+        row = {**row_of(entity, kind, identity, event.time_ms, **said), "record": event.record}
         for name, column in self.columns.items():
             column.append(row[name])

@@ -6,13 +6,15 @@ A call is tried four times with at most six seconds each, so that it ends before
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, Final, TypeVar
 
 import boto3
 from botocore.config import Config
+
+from .deadline import Deadline
 
 PARALLEL_CALLS: Final = 8
 
@@ -57,6 +59,16 @@ def in_parallel(call: Callable[[A], R], arguments: Sequence[A]) -> list[R]:
 def chunks(items: Sequence[A], size: int) -> list[Sequence[A]]:
     """The items in order, in parts of at most `size`."""
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def attempts(most: int, deadline: Deadline) -> Iterator[int]:
+    """Counts attempts from 0 while there is time to begin one, backing off before each but the first."""
+    for attempt in range(most):
+        if deadline.passed():
+            return
+        if attempt:
+            back_off(attempt)
+        yield attempt
 
 
 def back_off(attempt: int) -> None:

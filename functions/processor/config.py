@@ -1,7 +1,10 @@
 """The function's environment, read once and checked: what the program sets, under the contract's names."""
 
+import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 from .alerts import AlertRules
@@ -48,7 +51,7 @@ class Config:
                 value = parse(given)
             except ValueError:
                 value = None
-            if value is None or not value >= low:
+            if value is None or not low <= value < math.inf:
                 kind = "a whole number" if parse is int else "a number"
                 raise ConfigError(f"environment variable {name} is {given!r}, allowed: {kind} from {low}")
             return value
@@ -68,3 +71,9 @@ class Config:
             future_tolerance_ms=number("FUTURE_TOLERANCE_SECONDS", 600, 0, int) * SECOND_MS,
             rules=Rules(alerts, number("DUE_PARTITIONS", defaults.due_partitions, 1, int)),
         )
+
+
+@cache
+def config() -> Config:
+    """This process's configuration."""
+    return Config.from_environment(os.environ)

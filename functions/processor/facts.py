@@ -10,12 +10,11 @@ the entity's position in the list at hand.
 """
 
 import hashlib
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 import polars as pl
 
-from .model import DAY_MS, HOUR_MS
+from .model import DAY_MS
 
 SESSION: Final = 0
 CALL: Final = 1
@@ -27,11 +26,6 @@ SUCCESS: Final = 2
 
 RETENTION_MS: Final = 32 * DAY_MS
 """Facts are kept this long after the latest event known of them."""
-
-MOST_ROWS: Final = 1_000
-"""Above this many rows an entity's oldest are folded into hours ..."""
-ROWS_AFTER_FOLD: Final = 700
-"""... until this many are left."""
 
 KEY: Final = ["entity", "kind", "id"]
 
@@ -48,6 +42,8 @@ ROWS: Final = pl.Schema(
         "outcome_time": pl.Int64,  # of the completion that said so, or null
         "subject": pl.String,
         "subject_time": pl.Int64,  # of the earliest event that named the subject
+        "tutor": pl.String,  # in a student's facts: who taught
+        "tutor_time": pl.Int64,  # of the earliest event that named the tutor
     }
 )
 
@@ -68,17 +64,47 @@ def fact_id(kind: int, identity: str) -> int:
     return int.from_bytes(hashlib.blake2b(b"%d:%s" % (kind, identity.encode()), digest_size=8).digest())
 
 
+def row_of(
+    entity: int,
+    kind: int,
+    identity: int,
+    time: int,
+    *,
+    rating: int | None = None,
+    outcome: int = UNKNOWN,
+    subject: str | None = None,
+    tutor: str | None = None,
+) -> dict[str, Any]:
+    """What one event says of one thing, as a row of `ROWS`: whatever it says has the event's own time."""
+    return {
+        "entity": entity,
+        "kind": kind,
+        "id": identity,
+        "time": time,
+        "last": time,
+        "rating": rating,
+        "rating_time": None if rating is None else time,
+        "outcome": outcome,
+        "outcome_time": None if outcome == UNKNOWN else time,
+        "subject": subject,
+        "subject_time": None if subject is None else time,
+        "tutor": tutor,
+        "tutor_time": None if tutor is None else time,
+    }
+
+
 def merge(*frames: pl.DataFrame) -> pl.DataFrame:
     """The join of row frames: the union of their rows, those of one key reduced to one.
 
     The earlier time; the later last; the rating of the latest rated completion (of equal times the larger); the outcome
-    of the latest completion that has one (success over failure); the subject of the earliest event that names one (the
-    smaller name). Sorted by entity, time, kind, id.
+    of the latest completion that has one (success over failure); subject and tutor of the earliest event that names one
+    (the smaller name). Sorted by entity, time, kind, id.
     """
     rows = pl.concat([frame.select(ROWS.names()) for frame in frames])
     latest_rating = pl.col("rating_time") == pl.col("rating_time").max()
     latest_outcome = pl.col("outcome_time") == pl.col("outcome_time").max()
     earliest_subject = pl.col("subject_time") == pl.col("subject_time").min()
+    earliest_tutor = pl.col("tutor_time") == pl.col("tutor_time").min()
     return (
         rows.lazy()
         .group_by(KEY)
@@ -91,130 +117,10 @@ def merge(*frames: pl.DataFrame) -> pl.DataFrame:
             pl.col("outcome_time").max(),
             pl.col("subject").filter(earliest_subject).min(),
             pl.col("subject_time").min(),
+            pl.col("tutor").filter(earliest_tutor).min(),
+            pl.col("tutor_time").min(),
         )
         .select(ROWS.names())
         .sort("entity", "time", "kind", "id")
         .collect()
     )
-
-
-class Merged(NamedTuple):
-    """What became of stored and arriving facts."""
-
-    rows: pl.DataFrame
-    """`ROWS`, of all entities, sorted by entity, time, kind, id."""
-    folded: pl.DataFrame
-    """`FOLDED`, sorted by entity, time, kind."""
-    folded_before: dict[int, int]
-    """By entity: facts before this moment (epoch ms) have lost their identities."""
-    changed: set[int]
-    """The entities whose stored facts differ from the merged ones."""
-    too_late: pl.DataFrame
-    """The arriving rows that a folded entity cannot take: columns entity, record."""
-
-
-def absorb(
-    stored: pl.DataFrame,
-    folded: pl.DataFrame,
-    folded_before: Mapping[int, int],
-    arriving: pl.DataFrame,
-    as_of: pl.Series,
-) -> Merged:
-    """Merges arriving facts into the stored ones, drops what is past retention, and folds what is above the cap.
-
-    Parameters
-    ----------
-    stored, folded
-        Frames of `ROWS` and `FOLDED`, as unpacked.
-    folded_before
-        By entity, where it has been folded.
-    arriving
-        `ROWS` and a column `record` (UInt32), several rows a key where several events tell of one thing.
-    as_of
-        Int64, epoch ms, one value for each entity in the order of their positions.
-    """
-    alive = pl.col("last") > _at(as_of - RETENTION_MS)
-    kept = stored.filter(alive)
-    kept_folded = folded.filter(pl.col("time") > _at(as_of - RETENTION_MS))
-    changed: set[int] = set()
-    for before, after in ((stored, kept), (folded, kept_folded)):
-        if after.height < before.height:
-            gone = before.join(after, on=before.columns, how="anti", nulls_equal=True)
-            changed |= set(gone["entity"].unique())
-
-    accepted = arriving.filter(alive)
-    too_late = _too_late(kept, folded_before, accepted)
-    if too_late.height:
-        accepted = accepted.join(too_late, on=["entity", "record"], how="anti")
-    touched = kept.join(accepted, on=KEY, how="semi")
-    news = merge(touched, accepted).join(touched, on=ROWS.names(), how="anti", nulls_equal=True)
-    if news.height:
-        changed |= set(news["entity"].unique())
-        kept = pl.concat([kept.join(news, on=KEY, how="anti"), news]).sort("entity", "time", "kind", "id")
-
-    return _fold(kept, kept_folded, dict(folded_before), changed, too_late)
-
-
-def _at(per_entity: pl.Series) -> pl.Expr:
-    """The value of a per-entity series for each row's entity."""
-    return pl.lit(per_entity).gather(pl.col("entity"))
-
-
-def _too_late(stored: pl.DataFrame, folded_before: Mapping[int, int], arriving: pl.DataFrame) -> pl.DataFrame:
-    """The arriving rows older than their entity's fold whose identity neither the stored rows nor a newer one knows."""
-    if not folded_before or arriving.is_empty():
-        return arriving.select("entity", "record").clear()
-    edges = pl.DataFrame(
-        {"entity": list(folded_before), "edge": list(folded_before.values())},
-        schema={"entity": pl.UInt32, "edge": pl.Int64},
-    )
-    late = pl.col("time") < pl.col("edge")
-    dated = arriving.join(edges, on="entity")
-    return (
-        dated.filter(late)
-        .join(stored, on=KEY, how="anti")
-        .join(dated.filter(~late), on=KEY, how="anti")
-        .select("entity", "record")
-        .unique(maintain_order=True)
-    )
-
-
-def _fold(
-    rows: pl.DataFrame,
-    folded: pl.DataFrame,
-    folded_before: dict[int, int],
-    changed: set[int],
-    too_late: pl.DataFrame,
-) -> Merged:
-    """Folds the oldest rows of entities that have more than `MOST_ROWS` into hours, until `ROWS_AFTER_FOLD` are left.
-
-    Things of the same millisecond are never parted, since the edge is a time: where they straddle it they stay, unless
-    that would leave too many rows.
-    """
-    sizes = rows.group_by("entity").len().filter(pl.col("len") > MOST_ROWS)
-    if sizes.height:
-        over = rows.join(sizes, on="entity")
-        edge = pl.col("time").sort().get(pl.len() - ROWS_AFTER_FOLD)
-        crowded = (pl.col("time") >= edge).sum() > MOST_ROWS
-        edges = over.group_by("entity").agg(edge=edge + crowded.cast(pl.Int64))
-        old = over.join(edges, on="entity").filter(pl.col("time") < pl.col("edge"))
-        hours = old.select(
-            "entity",
-            "kind",
-            time=pl.col("time") // HOUR_MS * HOUR_MS,
-            weight=pl.lit(1, pl.Int64),
-            rating_sum=pl.col("rating").fill_null(0).cast(pl.Int64),
-            rating_count=pl.col("rating").is_not_null().cast(pl.Int64),
-        )
-        folded = (
-            pl.concat([folded, hours])
-            .group_by("entity", "kind", "time")
-            .agg(pl.col("weight", "rating_sum", "rating_count").sum())
-            .select(FOLDED.names())
-            .sort("entity", "time", "kind")
-        )
-        rows = rows.join(old, on=KEY, how="anti")
-        for entity, moment in edges.iter_rows():
-            folded_before[entity] = max(moment, folded_before.get(entity, moment))
-            changed.add(entity)
-    return Merged(rows, folded, folded_before, changed, too_late)

@@ -1,32 +1,15 @@
 """What Lambda calls with a batch of Kinesis records."""
 
-import os
-from functools import cache
 from typing import Any
 
 from . import clock
 from .arrivals import gather
-from .config import Config
+from .config import config
 from .deadline import Deadline
 from .decode import decode, read_records
 from .observability import count, logger, metrics
 from .process import Processor
 from .quarantine import Quarantine
-
-
-@cache
-def _config() -> Config:
-    return Config.from_environment(os.environ)
-
-
-@cache
-def _processor() -> Processor:
-    return Processor(_config())
-
-
-@cache
-def _quarantine() -> Quarantine:
-    return Quarantine(_config().quarantine_bucket)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -50,14 +33,14 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
     deadline = Deadline.of(context)
     records = read_records(event["Records"])
     logger.info(f"Processing {len(records)} records from Kinesis")
-    batch = decode(records, _config().future_tolerance_ms)
+    batch = decode(records, config().future_tolerance_ms)
     for taken in batch.events:
         logger.debug("Processing event: %s", taken.event_type)
 
     arrivals = gather(batch.events)
-    outcome = _processor().run(arrivals, deadline)
+    outcome = Processor(config()).run(arrivals, deadline)
     rejections = [*batch.rejections, *outcome.rejections]
-    failed = _quarantine().put(records, rejections)
+    failed = Quarantine(config().quarantine_bucket).put(records, rejections)
     for entity, key in enumerate(arrivals.keys):
         if reason := outcome.failed.get(key):
             failed.update(arrivals.records[entity])

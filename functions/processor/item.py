@@ -21,6 +21,14 @@ Attributes = dict[str, AttributeValue]
 WHEN_WRITTEN: Final = frozenset({"version", "as_of", "last_updated"})
 """Attributes that say when an item was written; they alone are no reason to write it."""
 
+INTERNAL: Final = frozenset(
+    {
+        *("version", "as_of", "facts", "fact_subjects", "fact_tutors", "folded_before", "first_session"),
+        *("availability_at", "alert_episodes", "outbox", "due_at", "due_partition"),
+    }
+)
+"""Attributes that are the processor's own; the others are for users."""
+
 SESSION_METRICS: Final = (
     "sessions_7d",
     "sessions_14d",
@@ -79,16 +87,23 @@ def parse(attributes: Attributes) -> State:
 
     Raises
     ------
-    KeyError, ValueError
+    KeyError, ValueError, TypeError, AttributeError
         When an attribute is not what `attributes_of` writes.
     """
     item = {name: from_attribute(value) for name, value in attributes.items() if name != "facts"}
+    for name in ("version", "as_of"):
+        if not isinstance(item[name], int):
+            raise TypeError(f"{name} is {item[name]!r}, not a whole number")
     key = EntityKey(cast(EntityType, item["entity_type"]), item["entity_id"])
     return State(
         key=key,
         version=item["version"],
         as_of=item["as_of"],
-        facts=Packed(bytes(attributes["facts"]["B"]) if "facts" in attributes else b"", item.get("fact_subjects", [])),
+        facts=Packed(
+            bytes(attributes["facts"]["B"]) if "facts" in attributes else b"",
+            item.get("fact_subjects", []),
+            item.get("fact_tutors", []),
+        ),
         folded_before=item.get("folded_before"),
         registers=_parse_registers(key, item),
         first_session=_parse_first_session(item.get("first_session")),
@@ -200,6 +215,8 @@ def attributes_of(state: State, public: Mapping[str, Any], due_at: int | None, d
         item["outbox"] = list(alerts.outbox)
     if state.facts.subjects:
         item["fact_subjects"] = state.facts.subjects
+    if state.facts.tutors:
+        item["fact_tutors"] = state.facts.tutors
     if state.folded_before is not None:
         item["folded_before"] = state.folded_before
     if seen := state.first_session:

@@ -4,15 +4,16 @@ A blob is a header of 8 bytes and three sections of little-endian unsigned 64-bi
 
     header   version u8 | 0 u8 | number of wide rows u16 | number of folded rows u32
     narrow   3 words a row:  id
-                             time << 16 | outcome << 1 | kind
+                             time << 16 | tutor << 3 | outcome << 1 | kind
                              (last - time) << 32 | rating << 16 | subject
-    wide     7 words a row:  id; time, outcome, kind as above; rating << 16 | subject;
-                             last; rating_time; outcome_time; subject_time
+    wide     8 words a row:  id; time, tutor, outcome, kind as above; rating << 16 | subject;
+                             last; rating_time; outcome_time; subject_time; tutor_time
     folded   3 words a row:  hours since 1970 << 8 | kind; weight << 32 | rating_count; rating_sum
 
-`rating` is in ten-thousandths, 65535 for none. `subject` is a position, counted from 1, in the item's sorted list of
-names, 0 for none. A row is narrow when its rating and outcome are of its latest event and its subject of its earliest
-(nearly all are); otherwise it is wide. Rows are sorted by time, kind, id, so that the same facts are the same bytes.
+`rating` is in ten-thousandths, 65535 for none. `subject` and `tutor` are positions, counted from 1, in the item's
+sorted lists of names, 0 for none. A row is narrow when its rating and outcome are of its latest event and its subject
+and tutor of its earliest (nearly all are); otherwise it is wide. Rows are sorted by time, kind, id, so that the same
+facts are the same bytes.
 
 Entities are packed and unpacked together: their sections joined and read as one column, or one column written and cut.
 Pure.
@@ -21,6 +22,7 @@ Pure.
 import io
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 import polars as pl
@@ -32,11 +34,15 @@ VERSION: Final = 1
 _HEADER: Final = struct.Struct("<BBHI")
 _WORD: Final = 8
 _NARROW: Final = 3
-_WIDE: Final = 7
+_WIDE: Final = 8
 _FOLDED: Final = 3
 _NO_RATING: Final = 0xFFFF
 _U16: Final = 1 << 16
 _U32: Final = 1 << 32
+
+
+NARROW_BYTES: Final = _NARROW * _WORD
+WIDE_BYTES: Final = _WIDE * _WORD
 
 
 class UnreadableFacts(ValueError):
@@ -49,10 +55,12 @@ class Packed(NamedTuple):
     blob: bytes
     """Empty when there are none."""
     subjects: list[str]
-    """The names that rows refer to, sorted."""
+    """The subjects that rows refer to, sorted."""
+    tutors: list[str]
+    """The tutors likewise."""
 
 
-NOTHING: Final = Packed(b"", [])
+NOTHING: Final = Packed(b"", [], [])
 
 
 class _Sections(NamedTuple):
@@ -63,7 +71,11 @@ class _Sections(NamedTuple):
 
 def check(packed: Packed) -> None:
     """Raises `UnreadableFacts` when `unpack` could not read this blob."""
-    _split(packed.blob)
+    sections = _split(packed.blob)
+    for section, width in ((sections.wide, _WIDE), (sections.folded, _FOLDED)):
+        for position, (word,) in enumerate(struct.iter_unpack("<Q", section)):
+            if position % width and word >= 1 << 63:  # the first word is an id, the others are times and sums
+                raise UnreadableFacts(f"facts have {word:#x} where a time or a sum is expected")
 
 
 def _split(blob: bytes) -> _Sections:
@@ -91,14 +103,6 @@ def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
         As `check` does, for the first blob that cannot be read.
     """
     sections = [_split(packed.blob) for packed in stored]
-    names = pl.Series([name for packed in stored for name in packed.subjects], dtype=pl.String)
-    first = 0
-    offsets = []
-    for packed in stored:
-        offsets.append(first)
-        first += len(packed.subjects)
-    offset = pl.Series(offsets, dtype=pl.Int64)
-
     narrow = _words([each.narrow for each in sections], _NARROW)
     wide = _words([each.wide for each in sections], _WIDE)
     folded = _words([each.folded for each in sections], _FOLDED)
@@ -110,8 +114,9 @@ def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
         "id": pl.col("w0"),
         "time": time,
         "rating": pl.when(rating != _NO_RATING).then(rating),
-        "outcome": pl.col("w1") % _U16 // 2,
-        "subject": _names_of(names, offset, pl.col("w2") % _U16),
+        "outcome": pl.col("w1") % 8 // 2,
+        "subject": _names([packed.subjects for packed in stored], pl.col("w2") % _U16),
+        "tutor": _names([packed.tutors for packed in stored], pl.col("w1") % _U16 // 8),
     }
     last = time + (pl.col("w2") // _U32).cast(pl.Int64)
     rows = [
@@ -119,10 +124,11 @@ def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
             rating_time=pl.when(pl.col("rating").is_not_null()).then("last"),
             outcome_time=pl.when(pl.col("outcome") > 0).then("last"),
             subject_time=pl.when(pl.col("subject").is_not_null()).then("time"),
+            tutor_time=pl.when(pl.col("tutor").is_not_null()).then("time"),
         )
     ]
     if wide.height:
-        times = {"rating_time": "w4", "outcome_time": "w5", "subject_time": "w6"}
+        times = {"rating_time": "w4", "outcome_time": "w5", "subject_time": "w6", "tutor_time": "w7"}
         rows.append(
             wide.select(
                 "entity",
@@ -142,12 +148,14 @@ def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
     return pl.concat([each.select(ROWS.names()) for each in rows]), hours.select(FOLDED.names())
 
 
-def _names_of(names: pl.Series, offset: pl.Series, code: pl.Expr) -> pl.Expr:
+def _names(lists: Sequence[Sequence[str]], code: pl.Expr) -> pl.Expr:
     """Codes as names: code 1 of an entity is the first name of its own list."""
-    if names.is_empty():
+    every = pl.Series([name for names in lists for name in names], dtype=pl.String)
+    if every.is_empty():
         return pl.lit(None, pl.String)
-    position = pl.lit(offset).gather(pl.col("entity")) + code.cast(pl.Int64) - 1
-    return pl.lit(names).gather(pl.when(code > 0).then(position))
+    before = pl.Series([0, *accumulate(len(names) for names in lists)], dtype=pl.Int64)
+    position = pl.lit(before).gather(pl.col("entity")) + code.cast(pl.Int64) - 1
+    return pl.lit(every).gather(pl.when(code > 0).then(position))
 
 
 def _words(sections: Sequence[bytes], width: int) -> pl.DataFrame:
@@ -184,19 +192,22 @@ def pack(rows: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> M
     wanted = pl.Series(entities, dtype=pl.UInt32).sort()
     rows = rows.filter(pl.col("entity").is_in(wanted.implode()))
     folded = folded.filter(pl.col("entity").is_in(wanted.implode()))
-    subjects = dict(rows.group_by("entity").agg(pl.col("subject").drop_nulls().unique().sort()).iter_rows())
+    names = {
+        entity: (subjects, tutors)
+        for entity, subjects, tutors in rows.group_by("entity")
+        .agg(pl.col("subject", "tutor").drop_nulls().unique().sort())
+        .iter_rows()
+    }
 
-    head = pl.col("time").cast(pl.UInt64) * _U16 + pl.col("outcome") * 2 + pl.col("kind")
-    code = pl.col("subject").rank("dense").over("entity").fill_null(0).cast(pl.UInt64)
-    tail = pl.col("rating").fill_null(_NO_RATING) * _U16 + code
-    span = pl.col("last") - pl.col("time")
-    plain = (
-        pl.col("rating_time").fill_null(pl.col("last")).eq(pl.col("last"))
-        & pl.col("outcome_time").fill_null(pl.col("last")).eq(pl.col("last"))
-        & pl.col("subject_time").fill_null(pl.col("time")).eq(pl.col("time"))
-        & (span < _U32)
+    head = pl.col("time").cast(pl.UInt64) * _U16 + _code("tutor") * 8 + pl.col("outcome") * 2 + pl.col("kind")
+    tail = pl.col("rating").fill_null(_NO_RATING) * _U16 + _code("subject")
+    coded = rows.with_columns(
+        w0=pl.col("id"),
+        w1=head,
+        w2=tail,
+        span=(pl.col("last") - pl.col("time")).cast(pl.UInt64),
+        plain=_is_plain(),
     )
-    coded = rows.with_columns(w0=pl.col("id"), w1=head, w2=tail, span=span.cast(pl.UInt64), plain=plain)
     narrow = coded.filter("plain").select("entity", "w0", "w1", w2=pl.col("span") * _U32 + pl.col("w2"))
     wide = coded.filter(~pl.col("plain")).select(
         "entity",
@@ -205,7 +216,7 @@ def pack(rows: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> M
         "w2",
         *(
             pl.col(name).fill_null(0).cast(pl.UInt64)
-            for name in ("last", "rating_time", "outcome_time", "subject_time")
+            for name in ("last", "rating_time", "outcome_time", "subject_time", "tutor_time")
         ),
     )
     hours = folded.select(
@@ -221,8 +232,29 @@ def pack(rows: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> M
         narrow_bytes, wide_bytes, folded_bytes = (section.get(entity, b"") for section in sections)
         header = _HEADER.pack(VERSION, 0, len(wide_bytes) // (_WIDE * _WORD), len(folded_bytes) // (_FOLDED * _WORD))
         body = narrow_bytes + wide_bytes + folded_bytes
-        packed[entity] = Packed(header + body, subjects.get(entity, [])) if body else NOTHING
+        packed[entity] = Packed(header + body, *names.get(entity, ([], []))) if body else NOTHING
     return packed
+
+
+def _code(name: str) -> pl.Expr:
+    return pl.col(name).rank("dense").over("entity").fill_null(0).cast(pl.UInt64)
+
+
+def _is_plain() -> pl.Expr:
+    """Whether a row's times are those of its earliest and its latest event alone, so that it is stored narrow."""
+    first, last = pl.col("time"), pl.col("last")
+    of_last = (pl.col(name).fill_null(last) == last for name in ("rating_time", "outcome_time"))
+    of_first = (pl.col(name).fill_null(first) == first for name in ("subject_time", "tutor_time"))
+    return pl.all_horizontal(*of_last, *of_first, last - first < _U32)
+
+
+def stored_bytes() -> pl.Expr:
+    """What each row takes, with the names that no row of its entity above it has, over a frame sorted by entity."""
+    size = pl.when(_is_plain()).then(NARROW_BYTES).otherwise(WIDE_BYTES).cast(pl.Int64)
+    for name in ("subject", "tutor"):
+        fresh = pl.struct("entity", name).is_first_distinct() & pl.col(name).is_not_null()
+        size += pl.when(fresh).then(pl.col(name).str.len_bytes().cast(pl.Int64)).otherwise(0)
+    return size
 
 
 def _cut(words: pl.DataFrame, width: int) -> Mapping[int, bytes]:

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from . import alerts, facts, packing, registers
+from .absorb import absorb
 from .alerts import AlertRules, Subject
 from .arrivals import Arrivals
 from .item import WHEN_WRITTEN, Attributes, State, attributes_of, differs, high_demand, public_metrics
@@ -88,7 +89,7 @@ def plan(
     """
     as_of = [max(now_ms, state.as_of) for state in states]
     rows, folded = packing.unpack([state.facts for state in states])
-    merged = facts.absorb(
+    merged = absorb(
         rows,
         folded,
         {entity: edge for entity, state in enumerate(states) if (edge := state.folded_before) is not None},
@@ -199,6 +200,8 @@ def _first_session(
             session=row["id"],
             subject=row["subject"],
             subject_time=row["subject_time"] or 0,
+            tutor_id=row["tutor"],
+            tutor_time=row["tutor_time"] or 0,
             outcome=row["outcome"],
             outcome_time=row["outcome_time"] or 0,
         )

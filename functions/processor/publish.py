@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .clients import back_off, chunks, client, in_parallel
+from .clients import attempts, chunks, client, in_parallel
 from .deadline import Deadline
 from .model import from_iso
 from .observability import logger
@@ -36,11 +36,7 @@ class AlertBus:
     def _send(self, notifications: Sequence[str], deadline: Deadline) -> set[str]:
         accepted: set[str] = set()
         pending = [json.loads(notification) for notification in notifications]
-        for attempt in range(_ATTEMPTS):
-            if deadline.passed():
-                break
-            if attempt:
-                back_off(attempt)
+        for attempt in attempts(_ATTEMPTS, deadline):
             try:
                 answer = client("events").put_events(Entries=[self._entry(each) for each in pending])
             except (ClientError, BotoCoreError) as error:

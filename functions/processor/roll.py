@@ -4,15 +4,13 @@ Windows fall, alerts end, reminders are sent, and what a crash left unpublished 
 that are due through the same path as events, with nothing new of them.
 """
 
-import os
 from collections.abc import Iterator
-from functools import cache
 from typing import Any, Final
 
 from . import clock
 from .arrivals import Arrivals
 from .clients import chunks, client
-from .config import Config
+from .config import config
 from .deadline import Deadline
 from .model import SECOND_MS, EntityKey
 from .observability import count, logger, metrics
@@ -24,16 +22,6 @@ _ENTITIES_AT_ONCE: Final = 500
 
 class RollIncomplete(RuntimeError):
     """Some items that were due could not be brought up to date; they stay due."""
-
-
-@cache
-def _config() -> Config:
-    return Config.from_environment(os.environ)
-
-
-@cache
-def _processor() -> Processor:
-    return Processor(_config())
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -67,10 +55,13 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, int | bool]
         if deadline.passed():
             complete = False
             break
-        outcome = _processor().run(Arrivals.none(keys), deadline)
+        outcome = Processor(config()).run(Arrivals.none(keys), deadline)
         due += len(keys)
         written += outcome.written
         alerts_sent += outcome.alerts_sent
+        if deadline.passed():  # what failed may have failed for want of time; it stays due
+            complete = False
+            break
         failed |= outcome.failed
     count(Due=due, Rolled=written, RollFailed=len(failed), AlertsSent=alerts_sent)
     logger.info(
@@ -88,12 +79,12 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, int | bool]
 
 def _due(now: int) -> Iterator[list[EntityKey]]:
     """The keys of items that are due, in parts; each partition of the index in pages, another one first each time."""
-    partitions = _config().rules.due_partitions
+    partitions = config().rules.due_partitions
     pages = client("dynamodb").get_paginator("query")
     seen: set[EntityKey] = set()
     for step in range(partitions):
         for page in pages.paginate(
-            TableName=_config().table_name,
+            TableName=config().table_name,
             IndexName=DUE_INDEX,
             KeyConditionExpression="due_partition = :partition AND due_at <= :now",
             ExpressionAttributeValues={

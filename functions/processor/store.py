@@ -10,7 +10,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import packing
-from .clients import back_off, chunks, client, in_parallel
+from .clients import attempts, chunks, client, in_parallel
 from .deadline import Deadline
 from .item import Attributes, State, parse, to_attribute
 from .model import EntityKey
@@ -68,11 +68,7 @@ class MetricsTable:
     def _read(self, keys: Sequence[EntityKey], deadline: Deadline) -> Read:
         read = Read()
         wanted = [{name: to_attribute(value) for name, value in key._asdict().items()} for key in keys]
-        for attempt in range(_ATTEMPTS):
-            if deadline.passed():
-                break
-            if attempt:
-                back_off(attempt)
+        for _ in attempts(_ATTEMPTS, deadline):
             try:
                 answer = client("dynamodb").batch_get_item(
                     RequestItems={self._name: {"Keys": wanted, "ConsistentRead": True}}
@@ -98,7 +94,7 @@ class MetricsTable:
         try:
             state = parse(attributes)
             packing.check(state.facts)
-        except (packing.UnreadableFacts, KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
             read.failed[key] = f"the stored item is not readable and is left as it is: {error!r}"
         else:
             read.states[key] = state
@@ -116,11 +112,7 @@ class MetricsTable:
     def _write(self, numbered: Sequence[tuple[int, Write]], deadline: Deadline) -> Written:
         written = Written()
         pending = list(numbered)
-        for attempt in range(_ATTEMPTS):
-            if deadline.passed():
-                break
-            if attempt:
-                back_off(attempt)
+        for attempt in attempts(_ATTEMPTS, deadline):
             try:
                 answer = client("dynamodb").batch_execute_statement(
                     Statements=[self._statement(write) for _, write in pending]

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from bundle import layer
-from functions.processor import clients, clock, handler, roll
+from functions.processor import clock, handler, roll
 from local.deploy import Deployment, deploy
 from local.flow import Flow
 from local.ministack import LocalAws
+from tests.functions.processor.deployment import nothing_kept
 
 
 @pytest.fixture(scope="session")
@@ -65,16 +66,5 @@ def in_process(ministack: LocalAws, deployment: Deployment, monkeypatch: pytest.
         monkeypatch.setenv(name, value)
     made = InProcess()
     monkeypatch.setattr(clock, "now_ms", lambda: made.now_ms)
-    caches = [
-        clients._client,
-        handler._config,
-        handler._processor,
-        handler._quarantine,
-        roll._config,
-        roll._processor,
-    ]
-    for cache in caches:
-        cache.cache_clear()
-    yield made
-    for cache in caches:
-        cache.cache_clear()
+    with nothing_kept():
+        yield made

@@ -3,8 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from local import compare, events_file
 from local.demo import SAMPLE_MONTH
 from local.deploy import Deployment
@@ -14,8 +12,6 @@ from local.oracle import Record
 from local.readback import read_back
 from tests.e2e.conftest import InProcess
 from tests.functions.processor.deployment import delivery, event_json, record
-
-pytestmark = pytest.mark.xdist_group("ministack")
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -19,8 +19,6 @@ from local.ministack import LocalAws
 from tests.e2e.conftest import InProcess
 from tests.functions.processor.deployment import NOW, event_json, record
 
-pytestmark = pytest.mark.xdist_group("ministack")
-
 RULES = Rules()
 
 

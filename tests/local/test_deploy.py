@@ -14,8 +14,6 @@ from local.ministack import LocalAws, LocalAwsError
 from local.readback import STORED_ONLY, read_back
 from local.resources import KINDS, archive_bytes
 
-pytestmark = pytest.mark.xdist_group("ministack")
-
 
 def test_an_unhandled_resource_type_is_an_error_that_names_it(ministack: LocalAws) -> None:
     def program() -> None:

@@ -15,8 +15,6 @@ import pytest
 from local import ministack as ministack_module
 from local.ministack import ROOT, LocalAws, LocalAwsError, ensure_python, running
 
-pytestmark = pytest.mark.xdist_group("ministack")
-
 STARTER = """
 import sys, time
 from local.ministack import running

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from functions.processor import clients, clock, handler, roll
+from functions.processor import clients, clock, config, handler, roll
 from functions.processor.item import from_attribute
 from functions.processor.model import Record, from_iso
 
@@ -114,27 +114,27 @@ class Deployment:
 
 
 @contextmanager
+def nothing_kept() -> Iterator[None]:
+    """Neither clients nor configuration of before within, nor of within afterwards."""
+    caches = (clients._client, config.config)
+    for cache in caches:
+        cache.cache_clear()
+    try:
+        yield
+    finally:
+        for cache in caches:
+            cache.cache_clear()
+
+
+@contextmanager
 def deployed() -> Iterator[Deployment]:
     """The functions over AWS in memory, with a clock that stands still and nothing kept from elsewhere."""
     made = Deployment()
-    caches = [
-        clients._client,
-        handler._config,
-        handler._processor,
-        handler._quarantine,
-        roll._config,
-        roll._processor,
-    ]
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         patch.setattr("boto3.client", made.aws.client)
         patch.setattr("time.sleep", lambda _: None)
         patch.setattr(clock, "now_ms", lambda: made.clock.ms)
-        for cache in caches:
-            cache.cache_clear()
-        try:
+        with nothing_kept():
             yield made
-        finally:
-            for cache in caches:
-                cache.cache_clear()

@@ -1,47 +1,29 @@
 """Frames of facts as tests write them, and what arrives for Hypothesis."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
 from hypothesis import strategies as st
 
+from functions.processor.absorb import Merged, absorb
 from functions.processor.arrivals import ARRIVING
-from functions.processor.facts import CALL, FAILURE, FOLDED, ROWS, SESSION, SUCCESS, UNKNOWN, Merged, absorb
-from functions.processor.model import DAY_MS
+from functions.processor.facts import CALL, FAILURE, FOLDED, KEY, ROWS, SESSION, SUCCESS, UNKNOWN, row_of
+from functions.processor.model import DAY_MS, HOUR_MS
 
 from .deployment import NOW
 
 Row = dict[str, Any]
 
+HALF_HOUR = HOUR_MS // 2
 NO_ROWS = pl.DataFrame(schema=ROWS)
 NO_HOURS = pl.DataFrame(schema=FOLDED)
 
 
-def told(
-    time: int,
-    identity: int = 1,
-    *,
-    entity: int = 0,
-    kind: int = SESSION,
-    rating: int | None = None,
-    outcome: int = UNKNOWN,
-    subject: str | None = None,
-) -> Row:
-    """What one event says of one thing, as a row."""
-    return {
-        "entity": entity,
-        "kind": kind,
-        "id": identity,
-        "time": time,
-        "last": time,
-        "rating": rating,
-        "rating_time": None if rating is None else time,
-        "outcome": outcome,
-        "outcome_time": None if outcome == UNKNOWN else time,
-        "subject": subject,
-        "subject_time": None if subject is None else time,
-    }
+def told(time: int, identity: int = 1, *, entity: int = 0, kind: int = SESSION, **said: Any) -> Row:
+    """What one event says of one thing, as a row: `rating`, `outcome`, `subject`, `tutor` where they are given."""
+    return row_of(entity, kind, identity, time, **said)
 
 
 def rows(*made: Row) -> pl.DataFrame:
@@ -65,6 +47,40 @@ def take(stored: Merged | None, made: Iterable[Row], as_of: int = NOW, entities:
     return absorb(*frames, arriving(made), pl.Series([as_of] * entities, dtype=pl.Int64))
 
 
+def naive(made: list[Row]) -> list[Row]:
+    """The table of merges (docs/state.md), one thing after the other: sorted rows."""
+    by_key: dict[tuple[int, ...], list[Row]] = defaultdict(list)
+    for row in made:
+        by_key[tuple(row[name] for name in KEY)].append(row)
+    merged = []
+    for same in by_key.values():
+        rated = max(((row["rating_time"], row["rating"]) for row in same if row["rating"] is not None), default=None)
+        ended = max(((row["outcome_time"], row["outcome"]) for row in same if row["outcome"]), default=None)
+        named = min(((row["subject_time"], row["subject"]) for row in same if row["subject"]), default=None)
+        taught = min(((row["tutor_time"], row["tutor"]) for row in same if row["tutor"]), default=None)
+        merged.append(
+            {
+                **{name: same[0][name] for name in KEY},
+                "time": min(row["time"] for row in same),
+                "last": max(row["last"] for row in same),
+                "rating": rated and rated[1],
+                "rating_time": rated and rated[0],
+                "outcome": ended[1] if ended else 0,
+                "outcome_time": ended and ended[0],
+                "subject": named and named[1],
+                "subject_time": named and named[0],
+                "tutor": taught and taught[1],
+                "tutor_time": taught and taught[0],
+            }
+        )
+    return sorted(merged, key=lambda row: [row[name] for name in ("entity", "time", "kind", "id")])
+
+
+def many(count: int, *, step: int = HALF_HOUR, first: int = 1, latest: int = NOW - HOUR_MS, **given: Any) -> list[Row]:
+    """Rated sessions, one each `step` back from `latest`."""
+    return [told(latest - number * step, first + number, rating=number % 50_001, **given) for number in range(count)]
+
+
 def moments(*days: int) -> st.SearchStrategy[int]:
     """Times up to `NOW`, many of them within two milliseconds of the edge of a window of so many days."""
     edges = st.builds(lambda day, off: NOW - day * DAY_MS + off, st.sampled_from(days), st.integers(-2, 2))
@@ -80,5 +96,6 @@ things = st.builds(
     rating=st.sampled_from([None, 0, 12_345, 50_000]),
     outcome=st.sampled_from([UNKNOWN, FAILURE, SUCCESS]),
     subject=st.sampled_from([None, "algebra", "biology", "Ökologie"]),
+    tutor=st.sampled_from([None, "tut_1", "tut_2"]),
 )
 """What one event says of one of a few things of two entities: few identities and times, so that everything meets."""

@@ -13,6 +13,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.processor.item import INTERNAL
 from functions.processor.model import DAY_MS, Record
 from local import oracle
 
@@ -24,13 +25,10 @@ RANDOM = st.randoms(use_true_random=False)
 
 def public(deployment: Deployment) -> dict[tuple[str, str], dict[str, Any]]:
     """The table's public attributes, alerts as type to severity, as the recomputation gives them."""
-    internal = {
-        *("entity_id", "entity_type", "last_updated", "version", "as_of", "facts", "fact_subjects", "folded_before"),
-        *("first_session", "availability_at", "alert_episodes", "outbox", "due_at", "due_partition"),
-    }
+    hidden = INTERNAL | {"entity_id", "entity_type", "last_updated"}
     items = {}
     for key in deployment.aws.items:
-        item = {name: value for name, value in deployment.item(*key).items() if name not in internal}
+        item = {name: value for name, value in deployment.item(*key).items() if name not in hidden}
         item["alerts"] = {alert_type: alert["severity"] for alert_type, alert in item["alerts"].items()}
         items[key] = item
     return items
@@ -44,7 +42,16 @@ def recomputed(records: list[Record], as_of: int) -> oracle.Recomputed:
 
 def facts(deployment: Deployment) -> dict[tuple[str, str], Any]:
     """What is stored of facts and registers, byte for byte."""
-    names = ("facts", "fact_subjects", "first_session", "reported", "regions", "subjects", "availability_at")
+    names = (
+        "facts",
+        "fact_subjects",
+        "fact_tutors",
+        "first_session",
+        "reported",
+        "regions",
+        "subjects",
+        "availability_at",
+    )
     return {key: {name: item[name] for name in names if name in item} for key, item in deployment.aws.items.items()}
 
 

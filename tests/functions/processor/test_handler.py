@@ -211,7 +211,6 @@ def test_as_of_never_goes_back(deployment: Deployment) -> None:
     assert (item["as_of"], item["ib_calls_7d"], item["ib_calls_14d"]) == (NOW, 1, 2)
 
 
-@pytest.mark.xfail(reason="a session that takes the first place later brings no tutor: facts do not know one")
 def test_the_first_session_is_the_same_in_whatever_order_its_events_come(deployment: Deployment) -> None:
     def told(student: str, session_id: str, age: int, **given: str) -> bytes:
         payload = {"student_id": student, "session_id": session_id} | given

@@ -192,11 +192,12 @@ CASES: dict[str, tuple[State, Attributes]] = {
         },
     ),
     "facts": (
-        state("tutor", facts=Packed(b"\x01\x02", ["algebra"]), folded_before=NOW - 1),
+        state("tutor", facts=Packed(b"\x01\x02", ["algebra"], ["tut_1", "tut_2"]), folded_before=NOW - 1),
         SESSIONS
         | {
             "facts": {"B": b"\x01\x02"},
             "fact_subjects": {"L": [{"S": "algebra"}]},
+            "fact_tutors": {"L": [{"S": "tut_1"}, {"S": "tut_2"}]},
             "folded_before": {"N": str(NOW - 1)},
         },
     ),

@@ -18,6 +18,7 @@ from .frames import NO_HOURS, NO_ROWS, Row, hours, rows, things, told
 
 HOUR = NOW // HOUR_MS * HOUR_MS
 
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 full_range = st.builds(
     told,
     st.integers(0, 2**48 - 1),
@@ -26,7 +27,8 @@ full_range = st.builds(
     kind=st.sampled_from([SESSION, CALL]),
     rating=st.none() | st.integers(0, 50_000),
     outcome=st.sampled_from([0, FAILURE, SUCCESS]),
-    subject=st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8),
+    subject=st.none() | names,
+    tutor=st.none() | names,
 )
 states = st.lists(full_range | things, max_size=12).map(lambda made: merge(rows(*made)))
 folds = st.lists(
@@ -90,14 +92,15 @@ def test_entities_without_facts_keep_the_places_of_the_others() -> None:
 NARROW = [
     told(NOW, 0x0123456789ABCDEF),
     told(NOW + 1, 2, kind=CALL),
-    told(NOW + 2, 3, rating=45_000, outcome=SUCCESS, subject="algebra"),
+    told(NOW + 2, 3, rating=45_000, outcome=SUCCESS, subject="algebra", tutor="tut_1"),
     # Started, then completed: subject of the earliest event, rating and outcome of the latest.
     {**told(NOW + 3, 4, subject="Ökologie"), "last": NOW + 9}
     | {"rating": 0, "rating_time": NOW + 9, "outcome": FAILURE, "outcome_time": NOW + 9},
 ]
 WIDE = [
-    # Rated by an event that was not its latest, its subject named by one that was not its earliest.
-    {**told(NOW + 4, 5, rating=50_000), "last": NOW + 9, "subject": "algebra", "subject_time": NOW + 5},
+    # Rated by an event that was not its latest, its subject and tutor named by ones that were not its earliest.
+    {**told(NOW + 4, 5, rating=50_000), "last": NOW + 9, "subject": "algebra", "subject_time": NOW + 5}
+    | {"tutor": "tut_1", "tutor_time": NOW + 6},
     # Told of over more than 49 days.
     {**told(NOW + 5, 6), "last": NOW + 50 * DAY_MS},
 ]
@@ -111,7 +114,7 @@ GOLDEN = {
         0100000000000000
         efcdab8967452301 00000021d907a201 0000ffff00000000
         0200000000000000 01000121d907a201 0000ffff00000000
-        0300000000000000 04000221d907a201 0100c8af00000000
+        0300000000000000 0c000221d907a201 0100c8af00000000
         0400000000000000 02000321d907a201 0200000006000000
         """,
     ),
@@ -120,10 +123,10 @@ GOLDEN = {
         NO_HOURS,
         """
         0100020000000000
-        0500000000000000 00000421d907a201 010050c300000000
-        0921d907a2010000 0421d907a2010000 0000000000000000 0521d907a2010000
+        0500000000000000 08000421d907a201 010050c300000000
+        0921d907a2010000 0421d907a2010000 0000000000000000 0521d907a2010000 0621d907a2010000
         0600000000000000 00000521d907a201 0000ffff00000000
-        00195709a3010000 0000000000000000 0000000000000000 0000000000000000
+        00195709a3010000 0000000000000000 0000000000000000 0000000000000000 0000000000000000
         """,
     ),
     "folded": (
@@ -143,7 +146,7 @@ GOLDEN = {
 def test_stored_bytes_never_change(facts: pl.DataFrame, folded: pl.DataFrame, stored: str) -> None:
     packed = pack(facts, folded, [0])[0]
     assert packed.blob == bytes.fromhex(stored)
-    unpacked, unfolded = unpack([Packed(bytes.fromhex(stored), packed.subjects)])
+    unpacked, unfolded = unpack([Packed(bytes.fromhex(stored), packed.subjects, packed.tutors)])
     assert_frame_equal(unpacked, facts)
     assert_frame_equal(unfolded, folded)
 
@@ -155,9 +158,9 @@ def test_sections_are_stored_one_after_the_other() -> None:
     assert blob == struct.pack("<BBHI", 1, 0, 2, 2) + b"".join(sections)
 
 
-def test_subjects_are_stored_once_and_sorted() -> None:
-    facts = rows(*NARROW, *WIDE)
-    assert pack(facts, NO_HOURS, [0])[0].subjects == ["algebra", "Ökologie"]
+def test_names_are_stored_once_and_sorted() -> None:
+    packed = pack(rows(*NARROW, *WIDE), NO_HOURS, [0])[0]
+    assert (packed.subjects, packed.tutors) == (["algebra", "Ökologie"], ["tut_1"])
 
 
 SOUND = pack(rows(*NARROW, *WIDE), hours(*FOLDED), [0])[0].blob
@@ -176,7 +179,7 @@ SOUND = pack(rows(*NARROW, *WIDE), hours(*FOLDED), [0])[0].blob
     ],
 )
 def test_unreadable_facts_say_what_is_wrong_with_them(blob: bytes, message: str) -> None:
-    packed = Packed(blob, ["algebra", "Ökologie"])
+    packed = Packed(blob, ["algebra", "Ökologie"], ["tut_1"])
     with pytest.raises(UnreadableFacts, match=message):
         check(packed)
     with pytest.raises(UnreadableFacts, match=message):

@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 import pytest
 
-from functions.processor import roll
+from functions.processor import config, roll
 from functions.processor.item import due_partition
 from functions.processor.model import DAY_MS, HOUR_MS, EntityKey, to_iso
 
@@ -170,7 +170,7 @@ def test_it_says_what_it_did(deployment: Deployment, logs: Logs) -> None:
 def test_the_index_is_asked_as_dynamodb_understands_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    roll._config.cache_clear()
+    config.config.cache_clear()
     dynamodb, table = boto3.client("dynamodb"), ENVIRONMENT["DYNAMODB_TABLE_NAME"]
     kinds = {"entity_id": "S", "entity_type": "S", "due_partition": "S", "due_at": "N"}
     schemas = [
