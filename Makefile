@@ -10,8 +10,8 @@ REQUIREMENTS := requirements.txt requirements-dev.txt functions/requirements.txt
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(VENV)/ready ## Deploy to a local AWS, send the sample month through it and check every number (EVENTS=file, KEEP=1)
-	@EVENTS="$(EVENTS)" KEEP="$(KEEP)" $(BIN)/python -m local.demo
+demo: $(VENV)/ready ## Deploy to a local AWS, send the sample month through it and check every number (EVENTS=file, KEEP=1, PORT=n)
+	@EVENTS="$(EVENTS)" KEEP="$(KEEP)" PORT="$(PORT)" $(BIN)/python -m local.demo
 
 test: $(VENV)/ready ## Run all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
