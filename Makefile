@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REQUIREMENTS := requirements.txt requirements-dev.txt functions/requirements.txt
 
-.PHONY: help demo test lint layer sample clean
+.PHONY: help demo test soak lint layer sample clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,6 +15,9 @@ demo: $(VENV)/ready ## Deploy to a local AWS, send the sample month through it a
 
 test: $(VENV)/ready ## Run all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+soak: $(VENV)/ready ## Try to break it with random faults (SECONDS=300, or SCHEDULES=n from SEED=n on)
+	@SECONDS="$(SECONDS)" SCHEDULES="$(SCHEDULES)" SEED="$(SEED)" $(BIN)/python -m local.soak
 
 lint: $(VENV)/ready ## Check style and types
 	@$(BIN)/ruff check .

@@ -23,6 +23,8 @@ class Merged(NamedTuple):
     """By entity: facts before this moment (epoch ms) have lost their identities."""
     changed: set[int]
     """The entities whose stored facts differ from the merged ones."""
+    news: pl.DataFrame
+    """`ROWS`: those that are new or not what they were, before any fold."""
     too_late: pl.DataFrame
     """The arriving rows that a folded entity cannot take: columns entity, record."""
 
@@ -67,9 +69,7 @@ def absorb(
         kept = pl.concat([kept.join(news, on=KEY, how="anti"), news]).sort("entity", "time", "kind", "id")
 
     rows, hours, edges = fold(kept, kept_folded)
-    for entity, edge in edges.items():
-        edges[entity] = max(edge, folded_before.get(entity, edge))
-    return Merged(rows, hours, {**folded_before, **edges}, changed | edges.keys(), too_late)
+    return Merged(rows, hours, {**folded_before, **edges}, changed | edges.keys(), news, too_late)
 
 
 def _at(per_entity: pl.Series) -> pl.Expr:

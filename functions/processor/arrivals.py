@@ -1,4 +1,4 @@
-"""What a batch of events says of which entity: facts in one frame, register updates and first-session sightings beside.
+"""What a batch of events says of which entity: facts in one frame, register updates beside.
 
 Pure. This is where an event's meaning is spelled out; nothing after this step knows of event types.
 """
@@ -12,7 +12,7 @@ import polars as pl
 
 from .facts import CALL, FAILURE, ROWS, SESSION, SUCCESS, UNKNOWN, fact_id, row_of
 from .model import UNSPECIFIED_REGION, EntityKey, Event
-from .registers import AVAILABILITY, REPORTED, FirstSession, Register, Update, first
+from .registers import AVAILABILITY, REPORTED, Register, Update
 
 ARRIVING: Final = pl.Schema([*ROWS.items(), ("record", pl.UInt32)])
 """Facts as they arrive: several rows a key where several events tell of one thing; `record` is its position."""
@@ -44,15 +44,13 @@ class Arrivals:
     """`ARRIVING`."""
     updates: Mapping[int, Sequence[Update]]
     """Register updates in order of arrival."""
-    sightings: Mapping[int, Mapping[int, FirstSession]]
-    """Of students: what was seen of each session, by its fact id."""
     records: Mapping[int, Sequence[int]]
     """Which records name the entity."""
 
     @staticmethod
     def none(keys: Sequence[EntityKey]) -> "Arrivals":
         """Entities of which nothing new arrived: what a roll brings."""
-        return Arrivals(keys, pl.DataFrame(schema=ARRIVING), {}, {}, {})
+        return Arrivals(keys, pl.DataFrame(schema=ARRIVING), {}, {})
 
     def only(self, positions: Sequence[int]) -> "Arrivals":
         """The part that concerns these entities, which take new positions in the order given."""
@@ -66,7 +64,6 @@ class Arrivals:
             [self.keys[position] for position in positions],
             facts.with_columns(entity="moved").select(ARRIVING.names()),
             {moved[old]: updates for old, updates in self.updates.items() if old in moved},
-            {moved[old]: seen for old, seen in self.sightings.items() if old in moved},
             {moved[old]: records for old, records in self.records.items() if old in moved},
         )
 
@@ -84,12 +81,11 @@ class _Gathering:
         self.positions: dict[EntityKey, int] = {}
         self.columns: dict[str, list[Any]] = {name: [] for name in ARRIVING}
         self.updates: dict[int, list[Update]] = defaultdict(list)
-        self.sightings: dict[int, dict[int, FirstSession]] = defaultdict(dict)
         self.records: dict[int, list[int]] = defaultdict(list)
 
     def done(self) -> Arrivals:
         facts = pl.DataFrame(self.columns, schema=ARRIVING)
-        return Arrivals(list(self.positions), facts, self.updates, self.sightings, self.records)
+        return Arrivals(list(self.positions), facts, self.updates, self.records)
 
     def take(self, event: Event) -> None:
         fields = event.fields
@@ -121,7 +117,7 @@ class _Gathering:
         self.updates[entity].append(Update(event.record, slot, Register(event.time_ms, value)))
 
     def _session(self, event: Event) -> None:
-        fields, time = event.fields, event.time_ms
+        fields = event.fields
         session = fact_id(SESSION, event.identity)
         success = fields.get("completed_successfully")
         outcome = UNKNOWN if success is None else SUCCESS if success else FAILURE
@@ -130,18 +126,6 @@ class _Gathering:
             entity = self._entity(event, EntityKey("student", student_id))
             rating = fields.get("student_rating")
             self._fact(event, entity, SESSION, session, rating=rating, outcome=outcome, subject=subject, tutor=tutor_id)
-            sighting = FirstSession(
-                time,
-                session,
-                subject,
-                0 if subject is None else time,
-                tutor_id,
-                0 if tutor_id is None else time,
-                outcome,
-                0 if outcome == UNKNOWN else time,
-            )
-            seen = self.sightings[entity]
-            seen[session] = first(seen[session], sighting) if session in seen else sighting
         if tutor_id:
             entity = self._entity(event, EntityKey("tutor", tutor_id))
             rating = fields.get("tutor_rating")

@@ -33,9 +33,9 @@ def fold(rows: pl.DataFrame, folded: pl.DataFrame) -> tuple[pl.DataFrame, pl.Dat
     Returns
     -------
     tuple
-        The rows that are left, the folded rows, and by entity the edge (epoch ms) before which everything was folded.
-        Things of the same millisecond are never parted by it: where they straddle it they stay, unless that would
-        leave too many.
+        The rows that are left, the folded rows, and by entity the edge (epoch ms): what was told of last before it has
+        been folded, now or earlier, so it never goes back. Things of the same millisecond are never parted by it:
+        where they straddle it they stay, unless that would leave too many.
     """
     names = sum((pl.col(name).str.len_bytes().fill_null(0).sum() for name in ("subject", "tutor")), start=pl.lit(0))
     suspects = (
@@ -45,27 +45,28 @@ def fold(rows: pl.DataFrame, folded: pl.DataFrame) -> tuple[pl.DataFrame, pl.Dat
     )
     if suspects.is_empty():
         return rows, folded, {}
+    # The edge is between latest events, so that no event of a folded thing, delivered again, looks like a new thing.
     # From the newest to the oldest: a name is stored once, so its newest row pays for it.
     newest_first = rows.join(suspects.select("entity"), on="entity").sort(
-        "entity", "time", "kind", "id", descending=[False, True, True, True]
+        "entity", "last", "kind", "id", descending=[False, True, True, True]
     )
     measured = newest_first.select(
         "entity",
-        "time",
+        "last",
         rows=pl.int_range(1, pl.len() + 1).over("entity"),
         bytes=stored_bytes().cum_sum().over("entity"),
     )
     too_much = (pl.col("rows") > MOST_ROWS) | (pl.col("bytes") > MOST_BYTES)
     fits = (pl.col("rows") <= ROWS_AFTER_FOLD) & (pl.col("bytes") <= BYTES_AFTER_FOLD)
-    edge = pl.col("time").filter(fits).min()
-    crowded = (too_much & (pl.col("time") >= edge)).any()
+    edge = pl.col("last").filter(fits).min()
+    crowded = (too_much & (pl.col("last") >= edge)).any()
     edges = (
         measured.group_by("entity")
         .agg(too_much.any().alias("too_much"), edge=edge + crowded.cast(pl.Int64))
         .filter("too_much")
         .select("entity", "edge")
     )
-    old = rows.join(edges, on="entity").filter(pl.col("time") < pl.col("edge"))
+    old = rows.join(edges, on="entity").filter(pl.col("last") < pl.col("edge"))
     hours = old.select(
         "entity",
         "kind",

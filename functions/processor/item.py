@@ -5,6 +5,7 @@ come and go as the plain dictionaries of its API.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -91,9 +92,7 @@ def parse(attributes: Attributes) -> State:
         When an attribute is not what `attributes_of` writes.
     """
     item = {name: from_attribute(value) for name, value in attributes.items() if name != "facts"}
-    for name in ("version", "as_of"):
-        if not isinstance(item[name], int):
-            raise TypeError(f"{name} is {item[name]!r}, not a whole number")
+    _check_types(item)
     key = EntityKey(cast(EntityType, item["entity_type"]), item["entity_id"])
     return State(
         key=key,
@@ -114,6 +113,18 @@ def parse(attributes: Attributes) -> State:
         ),
         stored=attributes,
     )
+
+
+def _check_types(item: Mapping[str, Any]) -> None:
+    """Refuses what would be noticed only later, in the middle of a batch, and stop all of it."""
+    for name in ("version", "as_of", "folded_before"):
+        if not isinstance(number := item.get(name, 0), int) or not 0 <= number < 1 << 47:
+            raise ValueError(f"{name} is {number!r}, not a whole number below 2^47")
+    for name in ("fact_subjects", "fact_tutors", "outbox"):
+        if not all(isinstance(each, str) for each in item.get(name, ())):
+            raise ValueError(f"{name} holds something else than strings")
+    for notification in item.get("outbox", ()):
+        from_iso(json.loads(notification)["timestamp"])
 
 
 def _parse_registers(key: EntityKey, item: Mapping[str, Any]) -> dict[str, Register]:

@@ -101,6 +101,7 @@ def plan(
     for entity, record in merged.too_late.iter_rows():
         rejections.setdefault(entity, []).append(_too_late(record, arrivals.keys[entity], merged.folded_before[entity]))
 
+    first_sessions = _first_sessions(states, merged.news)
     updated = []
     for entity, state in enumerate(states):
         slots, no_room = registers.merge(state.key, state.registers, arrivals.updates.get(entity, ()))
@@ -113,7 +114,7 @@ def plan(
                 facts=packed.get(entity, state.facts),
                 folded_before=merged.folded_before.get(entity),
                 registers=slots,
-                first_session=_first_session(state.first_session, arrivals.sightings.get(entity), entity, merged.rows),
+                first_session=first_sessions.get(entity, state.first_session),
                 alerts=alerts.without(state.alerts, sent) if sent else state.alerts,
             )
         )
@@ -176,26 +177,14 @@ def _standing(states: Sequence[State]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=STANDING, orient="row")
 
 
-def _first_session(
-    stored: FirstSession | None, seen: Mapping[int, FirstSession] | None, entity: int, rows: pl.DataFrame
-) -> FirstSession | None:
-    """The register after these sightings.
-
-    A session that takes the first place brings what its facts already know of it.
-    """
-    current = stored
-    for sighting in (seen or {}).values():
-        if current is None or current.session == sighting.session:
-            current = sighting if current is None else registers.first(current, sighting)
-        elif (sighting.time, sighting.session) < (current.time, current.session):
-            current = sighting
-    if current is None or (stored is not None and current.session == stored.session):
-        return current
-    known = rows.filter(
-        (pl.col("entity") == entity) & (pl.col("kind") == facts.SESSION) & (pl.col("id") == current.session)
-    )
-    for row in known.iter_rows(named=True):
-        fact = FirstSession(
+def _first_sessions(states: Sequence[State], news: pl.DataFrame) -> dict[int, FirstSession]:
+    """The first sessions of the students of whom there is something new, by position."""
+    found: dict[int, FirstSession] = {}
+    for row in news.filter(pl.col("kind") == facts.SESSION).iter_rows(named=True):
+        state = states[row["entity"]]
+        if state.key.entity_type != "student":
+            continue
+        sighting = FirstSession(
             time=row["time"],
             session=row["id"],
             subject=row["subject"],
@@ -205,8 +194,9 @@ def _first_session(
             outcome=row["outcome"],
             outcome_time=row["outcome_time"] or 0,
         )
-        current = registers.first(current, fact)
-    return current
+        known = found.get(row["entity"], state.first_session)
+        found[row["entity"]] = sighting if known is None else registers.first(known, sighting)
+    return found
 
 
 def _too_late(record: int, key: EntityKey, edge: int) -> Rejection:

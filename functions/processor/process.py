@@ -88,12 +88,12 @@ class Processor:
         settled: list[State] = []
         pending = arrivals
         for attempt in range(_RACES):
-            if not pending.keys:
-                return settled
             if deadline.passed():
                 break
             if states is None or attempt:
                 pending, states = self._read(pending, deadline, outcome)
+            if not states:
+                return settled
             planned = plan(states, pending, clock.now_ms(), self._rules, sent)
             positions = list(planned.writes)
             written = self._table.write(list(planned.writes.values()), deadline)
@@ -106,9 +106,10 @@ class Processor:
                 if entity not in lost and entity not in failed:
                     settled.append(state)
                     outcome.rejections.extend(planned.rejections.get(entity, ()))
+            if not lost:
+                return settled
             pending = pending.only(sorted(lost))
-            if lost:
-                back_off(attempt)
+            back_off(attempt)
         reason = "no time is left" if deadline.passed() else f"{_RACES} races in a row were lost"
         outcome.failed |= dict.fromkeys(pending.keys, reason)
         return settled

@@ -71,7 +71,7 @@ def merge(
 
 
 class FirstSession(NamedTuple):
-    """A sighting of a session, and the register of a student's first one; what is not known has time 0."""
+    """What is known of a session, and the register of a student's first one; what is not known has time 0."""
 
     time: int
     """Of its earliest event, epoch ms."""

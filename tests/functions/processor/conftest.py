@@ -1,12 +1,10 @@
 """Fixtures of the processor's tests; what they are made of stands in `deployment`."""
 
-import os
 from collections.abc import Iterator
 from logging import StreamHandler
 from typing import TextIO, cast
 
 import pytest
-from hypothesis import HealthCheck, settings
 from moto import mock_aws
 
 from functions.processor import clients
@@ -15,14 +13,6 @@ from functions.processor.observability import logger
 from .deployment import Deployment, deployed
 from .faults import Faults
 from .logs import Logs
-
-# A delivery runs the whole handler, some ten milliseconds: few examples each time, others each time;
-# HYPOTHESIS_PROFILE=thorough for many.
-for profile, examples in (("quick", 25), ("thorough", 500)):
-    settings.register_profile(
-        profile, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
-    )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture

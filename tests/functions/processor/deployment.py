@@ -13,8 +13,7 @@ import pytest
 from functions.processor import clients, clock, config, handler, roll
 from functions.processor.item import from_attribute
 from functions.processor.model import Record, from_iso
-
-from .fake_aws import FakeAws
+from local.model.aws import FakeAws
 
 NOW = from_iso("2026-11-23T10:00:00.000Z")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from .fake_aws import FakeAws
+from local.model.aws import FakeAws
 
 Call = Callable[..., Any]
 Fault = Callable[[Call, dict[str, Any]], Any]

@@ -13,9 +13,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.processor.item import INTERNAL
 from functions.processor.model import DAY_MS, Record
 from local import oracle
+from local.model.world import public_items
 
 from .deployment import NOW, Deployment, deployed, record
 from .strategies import streams
@@ -24,14 +24,8 @@ RANDOM = st.randoms(use_true_random=False)
 
 
 def public(deployment: Deployment) -> dict[tuple[str, str], dict[str, Any]]:
-    """The table's public attributes, alerts as type to severity, as the recomputation gives them."""
-    hidden = INTERNAL | {"entity_id", "entity_type", "last_updated"}
-    items = {}
-    for key in deployment.aws.items:
-        item = {name: value for name, value in deployment.item(*key).items() if name not in hidden}
-        item["alerts"] = {alert_type: alert["severity"] for alert_type, alert in item["alerts"].items()}
-        items[key] = item
-    return items
+    """The table's public attributes, as the recomputation gives them."""
+    return public_items(deployment.aws)
 
 
 def recomputed(records: list[Record], as_of: int) -> oracle.Recomputed:

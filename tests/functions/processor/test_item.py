@@ -48,6 +48,7 @@ SESSIONS = {
 }
 CALLS = {"ib_calls_7d": {"N": "1"}, "ib_calls_14d": {"N": "2"}}
 TIME = "2026-11-23T10:00:00.000Z"
+UNSENT = tuple(f'{{"alert_id": "{each}", "timestamp": "{TIME}"}}' for each in ("a", "b"))
 BARE = {
     "alerts": {"M": {}},
     "alert_episodes": {"M": {}},
@@ -204,9 +205,7 @@ CASES: dict[str, tuple[State, Attributes]] = {
     "alerts": (
         state(
             "tutor",
-            alerts=Alerts(
-                {"low_health_score": Firing("warning", TIME, "abc")}, {"low_health_score": EPISODES}, ('{"a":1}', "{}")
-            ),
+            alerts=Alerts({"low_health_score": Firing("warning", TIME, "abc")}, {"low_health_score": EPISODES}, UNSENT),
         ),
         SESSIONS
         | {
@@ -230,7 +229,7 @@ CASES: dict[str, tuple[State, Attributes]] = {
                     }
                 }
             },
-            "outbox": {"L": [{"S": '{"a":1}'}, {"S": "{}"}]},
+            "outbox": {"L": [{"S": each} for each in UNSENT]},
         },
     ),
 }

@@ -136,6 +136,11 @@ def test_past_the_deadline_unprocessed_keys_are_not_asked_for_again(faults: Faul
         ({"first_session": {"M": {"outcome": {"S": "draw"}}}}, "draw"),
         ({"alerts": {"S": "none"}}, "items"),
         ({"version": {"S": "one"}}, "version is 'one', not a whole number"),
+        ({"as_of": {"N": "1e40"}}, "as_of is 1"),
+        ({"folded_before": {"S": "monday"}}, "folded_before is 'monday'"),
+        ({"fact_subjects": {"L": [{"N": "7"}]}}, "fact_subjects holds"),
+        ({"outbox": {"L": [{"S": "{}"}]}}, "timestamp"),
+        ({"outbox": {"L": [{"S": "told"}]}}, "JSONDecodeError"),
         ({"facts": {"B": b"\x01\x00\x01\x00\x00\x00\x00\x00" + b"\xff" * 64}}, "0xffffffffffffffff"),
     ],
 )

@@ -22,7 +22,7 @@ def events() -> list[Event]:
 
 
 def delivered(events: list[Event], until: datetime = NOW, **shares: float) -> list[Outgoing]:
-    return deliver(events, Shares(**shares), Random("1"), until)  # noqa: S311
+    return deliver(events, Shares(**shares), Random("1"), until)
 
 
 def times(outgoing: list[Outgoing]) -> list[int]:

@@ -1,12 +1,13 @@
-"""A few calls of four AWS services in memory: just those that the processor makes, with AWS's answers.
+"""A few calls of AWS's services in memory: just those that the processor and the operators' commands make.
 
 Fast enough for property tests. `tests/e2e` runs the same store against an emulator, so that this stays honest.
 """
 
+import io
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -30,10 +31,12 @@ class FakeAws:
         self.calls: Counter[str] = Counter()
         self.refuse_entries = 0
         """How many EventBridge entries to refuse from now on."""
+        self.put_record: Callable[[str, bytes], str] | None = None
+        """Where Kinesis puts a record (partition key, data); gives its sequence number."""
         self.lock = threading.RLock()
 
     def client(self, service: str, **_: Any) -> Any:
-        return {"dynamodb": _DynamoDb, "events": _Events, "s3": _S3}[service](self)
+        return {"dynamodb": _DynamoDb, "events": _Events, "kinesis": _Kinesis, "s3": _S3}[service](self)
 
     def writes(self) -> int:
         return self.calls["statement"]
@@ -121,6 +124,30 @@ class _S3(_Service):
             self.aws.calls["put_object"] += 1
             self.aws.objects[Key] = Body
         return {}
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+        return {"Body": io.BytesIO(self.aws.objects[Key])}
+
+    def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+        self.aws.objects.pop(Key, None)
+        return {}
+
+    def get_paginator(self, operation: str) -> "_S3":
+        assert operation == "list_objects_v2"
+        return self
+
+    def paginate(self, *, Bucket: str, Prefix: str = "") -> Iterator[dict[str, Any]]:
+        for key in sorted(self.aws.objects):
+            if key.startswith(Prefix):
+                yield {"Contents": [{"Key": key, "Size": len(self.aws.objects[key])}]}
+
+
+class _Kinesis(_Service):
+    def put_records(self, *, StreamName: str, Records: list[dict[str, Any]]) -> dict[str, Any]:
+        assert 1 <= len(Records) <= 500
+        assert self.aws.put_record is not None, "this AWS has no stream"
+        numbers = [self.aws.put_record(record["PartitionKey"], record["Data"]) for record in Records]
+        return {"FailedRecordCount": 0, "Records": [{"SequenceNumber": number} for number in numbers]}
 
 
 def _key(attributes: Attributes) -> Key:

@@ -1,0 +1,267 @@
+"""The functions as they run in AWS, with every part that can fail in hand: stream, mapping, services, clock.
+
+A `World` delivers records to the real handler and the real roll, over AWS in memory, and `check`s afterwards what must
+be true whatever happened (the invariants of docs/reliability.md).
+"""
+
+import io
+import json
+import os
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from types import SimpleNamespace
+from typing import Any, Final
+from unittest import mock
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.processor import clients, clock, config, handler, packing, roll
+from functions.processor.arrivals import gather
+from functions.processor.decode import decode, read_records
+from functions.processor.facts import RETENTION_MS
+from functions.processor.item import INTERNAL, from_attribute, parse
+from functions.processor.model import DAY_MS, SECOND_MS, from_iso
+from functions.processor.observability import logger
+from functions.processor.quarantine import PREFIX
+from functions.processor.roll import RollIncomplete
+from local import oracle
+from ops import redrive
+
+from .aws import FakeAws
+from .faults import FaultyAws, Killed
+from .mapping import EventSourceMapping, Stream, StreamRecord
+
+BEGINNING: Final = from_iso("2026-11-23T10:00:00.000Z")
+TABLE, BUS, BUCKET, STREAM = "metrics", "alerts", "quarantine", "events"
+
+_ENVIRONMENT: Final = {
+    "DYNAMODB_TABLE_NAME": TABLE,
+    "EVENT_BUS_NAME": BUS,
+    "QUARANTINE_BUCKET_NAME": BUCKET,
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "DUE_PARTITIONS": "3",
+}
+TOLERANCE_MS: Final = 600_000
+_HIDDEN: Final = INTERNAL | {"entity_id", "entity_type", "last_updated"}
+_COUNT: Final = re.compile(r".*_\d+d|session_velocity")
+
+
+class Violation(AssertionError):
+    """Something that must always be true is not."""
+
+
+def public_items(aws: FakeAws) -> dict[tuple[str, str], dict[str, Any]]:
+    """The table's public attributes, alerts as type to severity: in the form of the recomputation."""
+    items = {}
+    for key, stored in aws.items.items():
+        item = {name: from_attribute(value) for name, value in stored.items() if name not in _HIDDEN}
+        item["alerts"] = {alert_type: alert["severity"] for alert_type, alert in item["alerts"].items()}
+        items[key] = item
+    return items
+
+
+class World:
+    """A deployment and what is delivered to it."""
+
+    def __init__(self, **mapping: Any) -> None:
+        self.now_ms = BEGINNING
+        self.remaining_ms = 120_000
+        self.failed_calls = 0
+        self.redriven: set[str] = set()
+        """Sequence numbers of records that were given up and put on the stream again, under other numbers."""
+        self.stream = Stream(mapping.pop("shards", 1))
+        self.memory = FakeAws()
+        self.memory.put_record = lambda partition_key, data: self.put(partition_key, data).sequence_number
+        self.aws = FaultyAws(self.memory)
+        self.mapping = EventSourceMapping(self.stream, self.invoke, lambda: self.now_ms, **mapping)
+
+    @property
+    def _context(self) -> Any:
+        return SimpleNamespace(
+            get_remaining_time_in_millis=lambda: self.remaining_ms,
+            function_name="processor",
+            memory_limit_in_mb=1024,
+            invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:processor",
+            aws_request_id="request",
+        )
+
+    def put(self, partition_key: str, data: bytes) -> StreamRecord:
+        """A producer puts a record."""
+        return self.stream.put(partition_key, data, self.now_ms)
+
+    def invoke(self, event: dict[str, Any]) -> Any:
+        """Calls the handler, as the mapping does."""
+        with redirect_stdout(io.StringIO()):
+            return handler.lambda_handler(event, self._context)
+
+    def roll(self) -> Any:
+        """Calls the roll, as its schedule does."""
+        with redirect_stdout(io.StringIO()):
+            return roll.lambda_handler({}, self._context)
+
+    def call(self, function: Callable[[], Any]) -> None:
+        """Calls a function as a service does that takes note of an error and goes on, of a death too."""
+        try:
+            function()
+        except (Killed, RollIncomplete, ClientError, BotoCoreError):
+            self.failed_calls += 1
+
+    def redrive_failed(self) -> None:
+        """Puts what the mapping gave up back on the stream, by the operators' command."""
+        for key, records in self.mapping.on_failure.items():
+            self.redriven |= {record.sequence_number for record in records}
+            event = {"Records": [record.as_delivered() for record in records]}
+            self.memory.objects[key] = json.dumps({"payload": json.dumps(event)}).encode()
+        self.mapping.on_failure.clear()
+        s3, kinesis = self.memory.client("s3"), self.memory.client("kinesis")
+        redrive.redrive(s3, kinesis, BUCKET, STREAM, redrive.Selection(prefix=redrive.ON_FAILURE), execute=True)
+
+    def settle(self) -> None:
+        """Everything gets well again: what is pending is delivered, what failed redriven, what is due rolled."""
+        self.aws.choose = lambda _operation, _index: None
+        self.aws.before = lambda _operation: None
+        self.mapping.drain()
+        while self.mapping.on_failure:
+            self.redrive_failed()
+            self.mapping.drain()
+        self.now_ms = -(-self.now_ms // SECOND_MS) * SECOND_MS  # what is due is kept to the second
+        self.roll()
+
+    def check_nothing_is_lost(self) -> None:
+        """For each entity that it names, every record is among its facts, in quarantine, given up, or pending.
+
+        And in quarantine is exactly what the contract refuses, so that nothing is both counted and refused.
+        """
+        records = self.stream.records()
+        given_up = {record.sequence_number for records in self.mapping.on_failure.values() for record in records}
+        pending = {record.sequence_number for record in self.mapping.pending()}
+        elsewhere = given_up | pending | self.redriven
+        quarantined = [key for key in self.memory.objects if key.startswith(PREFIX)]
+        kept = {key.rpartition("/")[2].removesuffix(".json") for key in quarantined}
+        batch = decode(read_records([record.as_delivered() for record in records]), TOLERANCE_MS)
+        for rejection in batch.rejections:
+            number = records[rejection.record].sequence_number
+            if number not in kept | elsewhere:
+                raise Violation(f"record {number} ({rejection.detail}) is neither in quarantine nor pending")
+        if both := kept & {records[event.record].sequence_number for event in batch.events}:
+            raise Violation(f"valid records are in quarantine: {sorted(both)}")
+
+        arrivals, rows = gather(batch.events), self._rows()
+        for entity, identity, time, position in arrivals.facts.select("entity", "id", "time", "record").iter_rows():
+            record, key = records[position], arrivals.keys[entity]
+            told_in_time = time > record.arrival_ms - RETENTION_MS
+            if told_in_time and record.sequence_number not in elsewhere and identity not in rows[key]:
+                raise Violation(f"record {record.sequence_number} is nowhere: not among the facts of {key}")
+
+    def check(self) -> None:
+        """What must be true once everything is settled, at this moment and after."""
+        self._check_metrics()
+        self.check_nothing_is_lost()
+        self._check_alerts()
+        self._check_replay_writes_nothing()
+        self._check_windows_fall()
+
+    def check_windows(self) -> None:
+        """A longer window is never below a shorter one."""
+        for key, item in public_items(self.memory).items():
+            for names in (("sessions_7d", "sessions_14d", "sessions_30d"), ("ib_calls_7d", "ib_calls_14d")):
+                figures = [item[name] for name in names if name in item]
+                if figures != sorted(figures):
+                    raise Violation(f"{key}: {dict(zip(names, figures, strict=False))}")
+
+    def _check_metrics(self) -> None:
+        records = [_for_oracle(record) for record in self.stream.records()]
+        expected = oracle.recompute(records, self.now_ms).entities
+        _compare(public_items(self.memory), expected)
+
+    def _check_alerts(self) -> None:
+        """Each transition was told at least once, always under one id."""
+        told: dict[str, Any] = {}
+        episodes: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        notifications: dict[str, set[str]] = defaultdict(set)
+        for entry in self.memory.events:
+            detail = json.loads(entry["Detail"])
+            if told.setdefault(detail["alert_id"], detail) != detail:
+                raise Violation(f"one alert_id, two notifications: {told[detail['alert_id']]} and {detail}")
+            key = (detail["entity_type"], detail["entity_id"], detail["alert_type"])
+            if detail["episode_id"] not in episodes[key]:
+                episodes[key].append(detail["episode_id"])
+            notifications[detail["episode_id"]].add(detail["alert_id"])
+        for (entity_type, entity_id), stored in self.memory.items.items():
+            alerts = parse(stored).alerts
+            if alerts.outbox:
+                raise Violation(f"{entity_id} has unsent notifications: {alerts.outbox}")
+            for alert_type, state in alerts.episodes.items():
+                seen = episodes[entity_type, entity_id, alert_type]
+                if len(seen) != state.episode:
+                    raise Violation(f"{entity_id} {alert_type}: {state.episode} episodes, {len(seen)} were told of")
+                if len(notifications[seen[-1]]) != state.notification:
+                    raise Violation(f"{entity_id} {alert_type}: not every notification of the last episode was sent")
+
+    def _check_replay_writes_nothing(self) -> None:
+        written, told = self.memory.calls["statement"], len(self.memory.events)
+        self.mapping.batch_size = max(100, self.mapping.batch_size)
+        self.mapping.replay()
+        self.mapping.drain()
+        if (self.memory.calls["statement"], len(self.memory.events)) != (written, told):
+            raise Violation("a replay with the clock held has written or told something")
+
+    def _check_windows_fall(self) -> None:
+        self.check_windows()
+        self.now_ms += 31 * DAY_MS
+        self.roll()
+        for key, item in public_items(self.memory).items():
+            if left := {name: value for name, value in item.items() if _COUNT.fullmatch(name) and value}:
+                raise Violation(f"{key} still has {left} after 31 days")
+        self._check_alerts()
+
+    def _rows(self) -> Mapping[tuple[str, str], set[int]]:
+        """The identities in each item's facts."""
+        keys = list(self.memory.items)
+        rows, _ = packing.unpack([parse(self.memory.items[key]).facts for key in keys])
+        found: dict[tuple[str, str], set[int]] = defaultdict(set)
+        for entity, identity in rows.select("entity", "id").iter_rows():
+            found[keys[entity]].add(identity)
+        return found
+
+
+def _for_oracle(record: StreamRecord) -> oracle.Record:
+    return oracle.Record(record.data, record.arrival_ms, record.sequence_number)
+
+
+def _compare(found: Mapping[Any, Any], expected: Mapping[Any, Any]) -> None:
+    for key in sorted(found.keys() | expected.keys()):
+        if found.get(key) != expected.get(key):
+            raise Violation(f"{key} is {found.get(key)}, recomputed {expected.get(key)}")
+
+
+class _Inline:
+    """Runs what would run side by side one after the other, so that calls have indexes."""
+
+    @staticmethod
+    def map(call: Any, arguments: Any) -> list[Any]:
+        return [call(each) for each in arguments]
+
+
+@contextmanager
+def world(**mapping: Any) -> Iterator[World]:
+    """A new world; its arguments are those of `EventSourceMapping`, and `shards`."""
+    made = World(**mapping)
+    caches = (clients._client, config.config)
+    level = logger.log_level
+    with ExitStack() as stack, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a function that died before it had metrics to publish
+        stack.enter_context(mock.patch.dict(os.environ, _ENVIRONMENT))
+        stack.enter_context(mock.patch("boto3.client", made.aws.client))
+        stack.enter_context(mock.patch.object(clients, "_pool", _Inline))
+        stack.enter_context(mock.patch("time.sleep", lambda _: None))
+        stack.enter_context(mock.patch.object(clock, "now_ms", lambda: made.now_ms))
+        for cache in caches:
+            cache.cache_clear()
+            stack.callback(cache.cache_clear)
+        logger.setLevel("CRITICAL")
+        stack.callback(logger.setLevel, level)
+        yield made

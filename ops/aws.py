@@ -1,0 +1,171 @@
+"""How the commands reach AWS: clients, the names that a stack exports, and what to tell people when a call fails."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.exceptions import ConnectionError as NoConnection
+
+from functions.processor.config import Config as ProcessorConfig
+from functions.processor.config import ConfigError
+from functions.processor.plan import Rules
+
+# The AWS CLI's exit codes (AWS CLI user guide, "Return codes").
+CONFIGURATION: Final = 253
+SERVICE: Final = 254
+GENERAL: Final = 255
+
+_TARGETS: Final = {
+    "ListObjectsV2": ("bucket", "s3:ListBucket"),
+    "GetObject": ("bucket", "s3:GetObject"),
+    "DeleteObject": ("bucket", "s3:DeleteObject"),
+    "PutRecords": ("stream", "kinesis:PutRecords"),
+    "Scan": ("table", "dynamodb:Scan"),
+    "GetFunctionConfiguration": ("function", "lambda:GetFunctionConfiguration"),
+}
+"""What an operation is about, and the permission it takes."""
+_MISSING: Final = frozenset({"NoSuchBucket", "ResourceNotFoundException", "404"})
+_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "403", "UnauthorizedOperation"})
+_EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_UNKNOWN_CREDENTIALS: Final = frozenset(
+    {
+        *("InvalidAccessKeyId", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException"),
+        *("AuthFailure", "InvalidSignatureException", "IncompleteSignature"),
+    }
+)
+_THROTTLED: Final = frozenset(
+    {
+        *(
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "RequestLimitExceeded",
+            "TooManyRequestsException",
+        ),
+        *("ProvisionedThroughputExceededException", "LimitExceededException", "SlowDown", "KMSThrottlingException"),
+    }
+)
+_AGAIN: Final = "run the same command again, which goes on where this one stopped"
+
+
+class UserError(Exception):
+    """What the user has to know in one message, and the exit code that goes with it."""
+
+    def __init__(self, message: str, exit_code: int = GENERAL) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def configure(region: str | None, profile: str | None, endpoint_url: str | None) -> None:
+    """Sets whom all clients of this process talk to, those that the processor's modules make included."""
+    if endpoint_url:
+        os.environ["AWS_ENDPOINT_URL"] = endpoint_url
+    boto3.setup_default_session(region_name=region, profile_name=profile)
+
+
+def client(service: str) -> Any:
+    """A client for a person's machine: patient with a slow network, and with throttling."""
+    path_style = {"addressing_style": "path"} if service == "s3" and "AWS_ENDPOINT_URL" in os.environ else None
+    retries = {"mode": "standard", "max_attempts": 6}
+    return boto3.client(service, config=Config(connect_timeout=5, read_timeout=60, retries=retries, s3=path_style))
+
+
+def stack_output(outputs: Path | None, name: str, option: str) -> str:
+    """The name of a resource from a file that `pulumi stack output --json` has written.
+
+    Raises
+    ------
+    UserError
+        When there is no file, or it does not hold the name.
+    """
+    if outputs is None:
+        raise UserError(f"{option} is missing: give it, or --stack-outputs with the stack's outputs", 2)
+    try:
+        content = json.loads(outputs.read_bytes())
+    except OSError as error:
+        raise UserError(f"{outputs} cannot be read: {error.strerror or error}", 2) from None
+    except ValueError as error:
+        raise UserError(
+            f"{outputs} is not JSON: {error}; write it with `pulumi stack output --json > {outputs}`", 2
+        ) from None
+    value = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(value, str) or not value:
+        raise UserError(
+            f"{outputs} has no output {name}: write it with `pulumi stack output --json`, or give {option}", 2
+        )
+    return value
+
+
+def deployed_rules(function: str) -> Rules:
+    """The settings with which a processor is deployed.
+
+    Raises
+    ------
+    UserError
+        When the function is not a processor.
+    """
+    environment = client("lambda").get_function_configuration(FunctionName=function).get("Environment", {})
+    try:
+        return ProcessorConfig.from_environment(environment.get("Variables", {})).rules
+    except ConfigError as error:
+        raise UserError(f"the function {function} is not configured as a processor: {error}", SERVICE) from None
+
+
+def explain(error: BotoCoreError | ClientError, names: Mapping[str, str]) -> UserError:
+    """An AWS error in words: what happened, to what, and what to do next.
+
+    Parameters
+    ----------
+    error
+        What a client raised.
+    names
+        The names at hand, by `bucket`, `stream`, `table` and `function`.
+    """
+    if isinstance(error, ClientError):
+        return _explain_answer(error, names)
+    match error:
+        case NoCredentialsError() | PartialCredentialsError():
+            advice = "log in (`aws configure`, `aws sso login`) or set AWS_PROFILE"
+            return UserError(f"there are no AWS credentials: {advice}", CONFIGURATION)
+        case SSOError() | TokenRetrievalError():
+            return UserError(f"the AWS login is not valid: {error}; log in again (`aws sso login`)", CONFIGURATION)
+        case ProfileNotFound():
+            return UserError(f"{error}: see `aws configure list-profiles`", CONFIGURATION)
+        case NoRegionError():
+            return UserError("no AWS region is set: give --region or set AWS_DEFAULT_REGION", CONFIGURATION)
+        case NoConnection():
+            advice = "check the network, --region and --endpoint-url"
+            return UserError(f"AWS cannot be reached: {error}; {advice}, then {_AGAIN}", GENERAL)
+    return UserError(f"a call to AWS failed: {error}; once that is mended, {_AGAIN}", GENERAL)
+
+
+def _explain_answer(error: ClientError, names: Mapping[str, str]) -> UserError:
+    operation = error.operation_name
+    kind, permission = _TARGETS.get(operation, ("resource", operation))
+    target = f"the {kind} {names[kind]}" if kind in names else "AWS"
+    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    if code in _MISSING:
+        return UserError(f"{target} does not exist: check its name, the account and --region", SERVICE)
+    if code in _DENIED:
+        return UserError(f"{operation} on {target} is not allowed: {permission} is needed ({message})", SERVICE)
+    if code in _EXPIRED:
+        return UserError(f"the AWS credentials have expired: log in again, then {_AGAIN}", SERVICE)
+    if code in _UNKNOWN_CREDENTIALS:
+        return UserError(f"AWS does not know these credentials ({message}): check AWS_PROFILE and the keys", SERVICE)
+    if code in _THROTTLED:
+        return UserError(f"AWS throttles {operation} on {target}: wait a minute, then {_AGAIN}", SERVICE)
+    return UserError(f"{operation} on {target} failed: {code}: {message}; once that is mended, {_AGAIN}", SERVICE)
