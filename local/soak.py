@@ -1,9 +1,9 @@
 """Tries to break the processor: `python -m local.soak`, which `make soak` calls.
 
-Runs as many seeded random schedules as the time allows (`SECONDS`, 300), or just `SCHEDULES` of them from `SEED` on, on
-every core, and prints what was done to it and what did not hold, each with the seed that repeats it. Ends with 1 on a
-violation.
-`SEED=n SCHEDULES=1` repeats one schedule.
+Lets every call of a small batch fail in every way, then runs as many seeded random schedules as the time allows
+(`SECONDS`, 300), or just `SCHEDULES` of them, on every core, and prints what was done to it and what did not hold, each
+with what repeats it. Ends with 1 on a violation. With `SEED=n` the schedules begin there and nothing else is run:
+`SEED=n SCHEDULES=1` repeats one.
 """
 
 import os
@@ -17,11 +17,13 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import count
+from multiprocessing import get_context
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from local.model import enumeration
 from local.model.faults import KINDS
 from local.model.schedules import Summary, run
 
@@ -39,19 +41,21 @@ class SoakError(Exception):
 class Total:
     """What all schedules together did."""
 
+    cases: int = 0
+    """Single faults, one a run."""
     schedules: int = 0
     records: int = 0
     invocations: int = 0
     other_processes: int = 0
     reshards: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    violations: dict[int, str] = field(default_factory=dict)
-    """By seed."""
+    violations: dict[str, str] = field(default_factory=dict)
+    """By what repeats them."""
 
     def add(self, seed: int, done: Summary | str) -> None:
         self.schedules += 1
         if isinstance(done, str):
-            self.violations[seed] = done
+            self.violations[f"SEED={seed} SCHEDULES=1 make soak"] = done
             return
         self.records += done.records
         self.invocations += done.invocations
@@ -70,6 +74,8 @@ def main() -> int:
     started = time.monotonic()
     total = Total()
     try:
+        if not os.environ.get("SEED"):
+            _enumerate(total)
         _soak(total, first, schedules, seconds)
     except KeyboardInterrupt:
         console.print("[yellow]Interrupted; what was done until then:[/]")
@@ -87,13 +93,24 @@ def _number(environment: Mapping[str, str], name: str, default: int, least: int)
     return int(text)
 
 
+def _enumerate(total: Total) -> None:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        for index, kind in progress.track(enumeration.cases(), description="single faults"):
+            total.cases += 1
+            try:
+                enumeration.run(index, kind)
+            except AssertionError as violation:
+                total.violations[f"call {index} ({enumeration.calls()[index]}): {kind}"] = str(violation)
+
+
 def _soak(total: Total, first: int, schedules: int, seconds: int) -> None:
     seeds: Iterator[int] = iter(range(first, first + schedules)) if schedules else count(first)
     deadline = time.monotonic() + seconds
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     workers = os.cpu_count() or 1
     with (
-        ProcessPoolExecutor(workers, initializer=_ignore_interrupts) as pool,
+        # Forked, a worker would wait for ever for Polars' threads, which are its parent's.
+        ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_interrupts) as pool,
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
         task = progress.add_task("schedules", total=schedules or seconds)
@@ -129,6 +146,7 @@ def _show(total: Total, took: float) -> None:
     table.add_column("what")
     table.add_column("how often", justify="right")
     rows = {
+        "single faults, each in a run of its own": total.cases,
         "records put": total.records,
         "invocations of the processor": total.invocations,
         "other processes between two calls": total.other_processes,
@@ -142,8 +160,8 @@ def _show(total: Total, took: float) -> None:
     table.add_section()
     table.add_row("[bold]invariant violations[/]", f"[bold]{len(total.violations):,}[/]")
     console.print(table)
-    for seed, text in total.violations.items():
-        console.print(f"[red]✗[/] SEED={seed} SCHEDULES=1 make soak: ", end="")
+    for what, text in total.violations.items():
+        console.print(f"[red]✗[/] {what}: ", end="")
         console.print(text, markup=False)
 
 

@@ -12,13 +12,12 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from types import SimpleNamespace
 from typing import Any, Final
 from unittest import mock
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.processor import clients, clock, config, handler, packing, roll
+from functions.processor import clients, clock, handler, packing, roll
 from functions.processor.arrivals import gather
 from functions.processor.decode import decode, read_records
 from functions.processor.facts import RETENTION_MS
@@ -32,6 +31,7 @@ from ops import redrive
 
 from .aws import FakeAws
 from .faults import FaultyAws, Killed
+from .invocation import context, nothing_kept
 from .mapping import EventSourceMapping, Stream, StreamRecord
 
 BEGINNING: Final = from_iso("2026-11-23T10:00:00.000Z")
@@ -80,13 +80,7 @@ class World:
 
     @property
     def _context(self) -> Any:
-        return SimpleNamespace(
-            get_remaining_time_in_millis=lambda: self.remaining_ms,
-            function_name="processor",
-            memory_limit_in_mb=1024,
-            invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:processor",
-            aws_request_id="request",
-        )
+        return context(lambda: self.remaining_ms)
 
     def put(self, partition_key: str, data: bytes) -> StreamRecord:
         """A producer puts a record."""
@@ -250,7 +244,6 @@ class _Inline:
 def world(**mapping: Any) -> Iterator[World]:
     """A new world; its arguments are those of `EventSourceMapping`, and `shards`."""
     made = World(**mapping)
-    caches = (clients._client, config.config)
     level = logger.log_level
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a function that died before it had metrics to publish
@@ -259,9 +252,7 @@ def world(**mapping: Any) -> Iterator[World]:
         stack.enter_context(mock.patch.object(clients, "_pool", _Inline))
         stack.enter_context(mock.patch("time.sleep", lambda _: None))
         stack.enter_context(mock.patch.object(clock, "now_ms", lambda: made.now_ms))
-        for cache in caches:
-            cache.cache_clear()
-            stack.callback(cache.cache_clear)
+        stack.enter_context(nothing_kept())
         logger.setLevel("CRITICAL")
         stack.callback(logger.setLevel, level)
         yield made

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from functions.processor import clock, handler, roll
 from local.deploy import Deployment, deploy
 from local.flow import Flow
 from local.ministack import LocalAws
-from tests.functions.processor.deployment import nothing_kept
+from local.model.invocation import context, nothing_kept
 
 
 @pytest.fixture(scope="session")
@@ -34,15 +33,7 @@ class InProcess:
     """The deployed processor's own code in this process, on the deployed table, bus and bucket, at a clock of ours."""
 
     now_ms: int = field(default_factory=clock.now_ms)
-    context: Any = field(
-        default_factory=lambda: SimpleNamespace(
-            get_remaining_time_in_millis=lambda: 120_000,
-            function_name="in-process",
-            memory_limit_in_mb=1024,
-            invoked_function_arn="arn:aws:lambda:us-east-1:000000000000:function:in-process",
-            aws_request_id="in-process",
-        )
-    )
+    context: Any = field(default_factory=context)
 
     def deliver(self, batch: dict[str, Any]) -> list[str]:
         """Hand one batch to the processor; return the identifiers that it reports as failed."""

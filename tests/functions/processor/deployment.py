@@ -5,15 +5,15 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from functions.processor import clients, clock, config, handler, roll
+from functions.processor import clock, handler, roll
 from functions.processor.item import from_attribute
 from functions.processor.model import Record, from_iso
 from local.model.aws import FakeAws
+from local.model.invocation import context, nothing_kept
 
 NOW = from_iso("2026-11-23T10:00:00.000Z")
 
@@ -83,13 +83,7 @@ class Deployment:
 
     @property
     def context(self) -> Any:
-        return SimpleNamespace(
-            get_remaining_time_in_millis=lambda: self.remaining_ms,
-            function_name="processor",
-            memory_limit_in_mb=1024,
-            invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:processor",
-            aws_request_id="request",
-        )
+        return context(lambda: self.remaining_ms)
 
     def deliver(self, *payloads: bytes | Record) -> list[str]:
         """Delivers records (bytes get positions as sequence numbers); returns the identifiers reported as failed."""
@@ -110,19 +104,6 @@ class Deployment:
     def told(self) -> list[dict[str, Any]]:
         """The alerts on the bus, in order."""
         return [json.loads(entry["Detail"]) for entry in self.aws.events]
-
-
-@contextmanager
-def nothing_kept() -> Iterator[None]:
-    """Neither clients nor configuration of before within, nor of within afterwards."""
-    caches = (clients._client, config.config)
-    for cache in caches:
-        cache.cache_clear()
-    try:
-        yield
-    finally:
-        for cache in caches:
-            cache.cache_clear()
 
 
 @contextmanager
