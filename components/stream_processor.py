@@ -1,5 +1,6 @@
 """The processor and the roll: functions, layer, event source mapping, quarantine, schedule. Code comes as archives."""
 
+from functools import partial
 from typing import NotRequired, TypedDict
 
 import pulumi
@@ -137,11 +138,21 @@ class StreamProcessor(pulumi.ComponentResource):
             "LOG_LEVEL": args.get("log_level", "INFO"),
             "POWERTOOLS_METRICS_NAMESPACE": prefix,
         }
-        processor = make_function(
+        # What the two functions have in common.
+        make = partial(
+            make_function,
+            code=args["code"],
+            memory_mb=args.get("memory_mb", 1024),
+            timeout_seconds=args.get("timeout_seconds", 120),
+            architecture=architecture,
+            log_retention_days=args.get("log_retention_days", 14),
+            layers=[layer.arn],
+            opts=child,
+        )
+        processor = make(
             name,
             function_name=pulumi.Output.concat(prefix, "-processor"),
             handler="functions.processor.handler.lambda_handler",
-            code=args["code"],
             statements=[
                 *event_stream.read_statements(args["stream_arn"], args.get("stream_key_arn", "")),
                 *metrics_store.processor_statements(args["table_arn"]),
@@ -157,29 +168,16 @@ class StreamProcessor(pulumi.ComponentResource):
                 iam.allow(["s3:ListBucket"], [quarantine.arn]),
             ],
             environment={**environment, "POWERTOOLS_SERVICE_NAME": "processor"},
-            memory_mb=args.get("memory_mb", 1024),
-            timeout_seconds=args.get("timeout_seconds", 120),
-            architecture=architecture,
-            log_retention_days=args.get("log_retention_days", 14),
-            layers=[layer.arn],
-            opts=child,
         )
-        roll = make_function(
+        roll = make(
             f"{name}-roll",
             function_name=pulumi.Output.concat(prefix, "-roll"),
             handler="functions.processor.roll.lambda_handler",
-            code=args["code"],
             statements=[
                 *metrics_store.roll_statements(args["table_arn"]),
                 *alert_bus.publish_statements(args["bus_arn"]),
             ],
             environment={**environment, "POWERTOOLS_SERVICE_NAME": "roll"},
-            memory_mb=args.get("memory_mb", 1024),
-            timeout_seconds=args.get("timeout_seconds", 120),
-            architecture=architecture,
-            log_retention_days=args.get("log_retention_days", 14),
-            layers=[layer.arn],
-            opts=child,
         )
         make_schedule(
             f"{name}-roll-schedule",

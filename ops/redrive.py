@@ -18,11 +18,12 @@ from botocore.exceptions import ClientError
 from functions.processor import clients
 from functions.processor.clients import chunks, in_parallel
 from functions.processor.model import from_iso, to_iso
+from functions.processor.quarantine import PREFIX
 
 ON_FAILURE: Final = "aws/lambda/"
 """Where Lambda writes what the event source mapping gave up (AWS Lambda developer guide, "Retain discarded batch
 records for a Kinesis Data Streams event source"): `<mapping's id>/<shard>/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-<UUID>`."""
-QUARANTINED: Final = "records/"
+QUARANTINED: Final = PREFIX
 """Where the processor keeps what it cannot take in: `<shard>/<sequence number>.json`."""
 
 TOO_LATE: Final = "too_late"

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from typing import Any, Final
 from unittest import mock
 
@@ -69,7 +69,6 @@ class World:
     def __init__(self, **mapping: Any) -> None:
         self.now_ms = BEGINNING
         self.remaining_ms = 120_000
-        self.failed_calls = 0
         self.redriven: set[str] = set()
         """Sequence numbers of records that were given up and put on the stream again, under other numbers."""
         self.stream = Stream(mapping.pop("shards", 1))
@@ -98,10 +97,8 @@ class World:
 
     def call(self, function: Callable[[], Any]) -> None:
         """Calls a function as a service does that takes note of an error and goes on, of a death too."""
-        try:
+        with suppress(Killed, RollIncomplete, ClientError, BotoCoreError):
             function()
-        except (Killed, RollIncomplete, ClientError, BotoCoreError):
-            self.failed_calls += 1
 
     def redrive_failed(self) -> None:
         """Puts what the mapping gave up back on the stream, by the operators' command."""
