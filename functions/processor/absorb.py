@@ -3,6 +3,7 @@
 Pure: frames in, frames out, `as_of` an argument. The merge itself is `facts.merge`.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ class Merged(NamedTuple):
     """`ROWS`: those that are new or not what they were, before any fold."""
     too_late: pl.DataFrame
     """The arriving rows that a folded entity cannot take: columns entity, record."""
+    repeated: dict[int, int]
+    """By entity: how many of the arriving rows said what was known or what another of them says."""
 
 
 def absorb(
@@ -64,12 +67,14 @@ def absorb(
         accepted = accepted.join(too_late, on=["entity", "record"], how="anti")
     touched = kept.join(accepted, on=KEY, how="semi")
     news = merge(touched, accepted).join(touched, on=ROWS.names(), how="anti", nulls_equal=True)
+    told = Counter(accepted["entity"])
+    told.subtract(Counter(accepted.join(news, on=KEY, how="semi").select(ROWS.names()).unique()["entity"]))
     if news.height:
         changed |= set(news["entity"].unique())
         kept = pl.concat([kept.join(news, on=KEY, how="anti"), news]).sort("entity", "time", "kind", "id")
 
     rows, hours, edges = fold(kept, kept_folded)
-    return Merged(rows, hours, {**folded_before, **edges}, changed | edges.keys(), news, too_late)
+    return Merged(rows, hours, {**folded_before, **edges}, changed | edges.keys(), news, too_late, +told)
 
 
 def _at(per_entity: pl.Series) -> pl.Expr:

@@ -1,15 +1,21 @@
 """What Lambda calls with a batch of Kinesis records."""
 
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final
 
 from . import clock
 from .arrivals import gather
 from .config import config
 from .deadline import Deadline
 from .decode import decode, read_records
-from .observability import count, logger, metrics
+from .model import HOUR_MS, Rejection
+from .observability import count, count_by, logger, metrics
 from .process import Processor
 from .quarantine import Quarantine
+
+_LATE_MS: Final = HOUR_MS
+"""An event that arrives more than this after its own time counts as late; it is taken in like any other."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -46,14 +52,19 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
             failed.update(arrivals.records[entity])
             logger.error("An entity could not be brought up to date", **key._asdict(), reason=reason)
 
+    quarantined = _reasons(rejections, failed)
     count(
         Records=len(records),
-        Quarantined=len({rejection.record for rejection in rejections} - failed),
+        Duplicates=outcome.duplicates,
+        Late=sum(records[event.record].arrival_ms - event.time_ms > _LATE_MS for event in batch.events),
+        Quarantined=quarantined.total(),
         FailedRecords=len(failed),
         EntitiesWritten=outcome.written,
         Conflicts=outcome.conflicts,
-        AlertsSent=outcome.alerts_sent,
+        AlertsSent=outcome.alerts_sent.total(),
     )
+    count_by("Quarantined", "reason", quarantined)
+    count_by("AlertsSent", "alert_type", outcome.alerts_sent)
     if records:
         lag_ms = clock.now_ms() - min(record.arrival_ms for record in records)
         metrics.add_metric(name="BatchLag", unit="Milliseconds", value=max(0, lag_ms))
@@ -62,8 +73,16 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
         records=len(records),
         entities=len(arrivals.keys),
         written=outcome.written,
-        quarantined=len({rejection.record for rejection in rejections} - failed),
+        quarantined=quarantined.total(),
         failed=len(failed),
-        alerts_sent=outcome.alerts_sent,
+        alerts_sent=outcome.alerts_sent.total(),
     )
     return {"batchItemFailures": [{"itemIdentifier": number} for number in batch.sequence_numbers(failed)]}
+
+
+def _reasons(rejections: Iterable[Rejection], failed: set[int]) -> Counter[str]:
+    """How many records are in the quarantine for which reason; of a record's several, the first, as its object says."""
+    first: dict[int, str] = {}
+    for rejection in rejections:
+        first.setdefault(rejection.record, rejection.reason)
+    return Counter(reason for record, reason in first.items() if record not in failed)

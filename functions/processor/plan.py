@@ -57,6 +57,8 @@ class Plan:
     writes: Mapping[int, Write]
     rejections: Mapping[int, Sequence[Rejection]]
     """What an entity could not take: `too_late`, `too_many`."""
+    repeated: Mapping[int, int]
+    """How many of an entity's arriving facts said nothing new."""
 
 
 def plan(
@@ -136,7 +138,7 @@ def plan(
         if changed:
             writes[entity] = Write(before, done)
         after.append(done if changed else before)
-    return Plan(after, writes, rejections)
+    return Plan(after, writes, rejections, merged.repeated)
 
 
 def _finish(state: State, figures: Mapping[str, Any], rules: Rules) -> State:

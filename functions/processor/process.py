@@ -4,6 +4,8 @@ A lost race means read again, merge again, write again; harmless, since merging 
 committed is said, entity by entity; whoever called reports its records as failed.
 """
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,7 +16,7 @@ from .clients import back_off
 from .config import Config
 from .deadline import Deadline
 from .item import State
-from .model import EntityKey, Rejection
+from .model import EntityKey, Rejection, from_iso
 from .observability import logger
 from .plan import plan
 from .publish import AlertBus
@@ -33,7 +35,12 @@ class Outcome:
     rejections: list[Rejection] = field(default_factory=list)
     written: int = 0
     conflicts: int = 0
-    alerts_sent: int = 0
+    duplicates: int = 0
+    """Facts that said nothing new: a session delivered again is one of its student and one of its tutor."""
+    alerts_sent: Counter[str] = field(default_factory=Counter)
+    """How many notifications the bus accepted, by alert type."""
+    unsent_since: int | None = None
+    """When the oldest notification was made that is still to be sent, epoch ms."""
 
 
 class Processor:
@@ -55,18 +62,24 @@ class Processor:
             sent = self._bus.send([each for state in telling for each in state.alerts.outbox], deadline)
             if not sent:
                 break
-            outcome.alerts_sent += len(sent)
+            outcome.alerts_sent.update(sent.values())
             # What fails here is told again by the next roll, under the same ids.
             clearing = Outcome()
             states = self._settle(
-                Arrivals.none([state.key for state in telling]), deadline, clearing, states=telling, sent=sent
+                Arrivals.none([state.key for state in telling]),
+                deadline,
+                clearing,
+                states=telling,
+                sent=frozenset(sent),
             )
             outcome.written += clearing.written
             outcome.conflicts += clearing.conflicts
             for key, reason in clearing.failed.items():
                 logger.warning("An outbox was not cleared; the roll will do it", **key._asdict(), reason=reason)
+        unsent = [json.loads(state.alerts.outbox[0]) for state in states if state.alerts.outbox]
+        outcome.unsent_since = min((from_iso(oldest["timestamp"]) for oldest in unsent), default=None)
         if outcome.alerts_sent:
-            logger.info(f"Sent {outcome.alerts_sent} alerts to EventBridge")
+            logger.info(f"Sent {outcome.alerts_sent.total()} alerts to EventBridge")
         return outcome
 
     def _settle(
@@ -106,6 +119,7 @@ class Processor:
                 if entity not in lost and entity not in failed:
                     settled.append(state)
                     outcome.rejections.extend(planned.rejections.get(entity, ()))
+                    outcome.duplicates += planned.repeated.get(entity, 0)
             if not lost:
                 return settled
             pending = pending.only(sorted(lost))

@@ -22,19 +22,22 @@ class AlertBus:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def send(self, notifications: Sequence[str], deadline: Deadline) -> frozenset[str]:
+    def send(self, notifications: Sequence[str], deadline: Deadline) -> dict[str, str]:
         """Sends each notification (a Detail as JSON); refused entries alone are sent again.
 
         Returns
         -------
-        frozenset of str
-            The `alert_id`s of those that the bus accepted. The rest stay in their outboxes, for the next roll.
+        dict
+            The `alert_id`s of those that the bus accepted, with their types. The rest stay in their outboxes, for the
+            next roll.
         """
-        accepted = in_parallel(lambda chunk: self._send(chunk, deadline), chunks(notifications, _ENTRIES_A_CALL))
-        return frozenset().union(*accepted)
+        accepted: dict[str, str] = {}
+        for part in in_parallel(lambda chunk: self._send(chunk, deadline), chunks(notifications, _ENTRIES_A_CALL)):
+            accepted |= part
+        return accepted
 
-    def _send(self, notifications: Sequence[str], deadline: Deadline) -> set[str]:
-        accepted: set[str] = set()
+    def _send(self, notifications: Sequence[str], deadline: Deadline) -> dict[str, str]:
+        accepted: dict[str, str] = {}
         pending = [json.loads(notification) for notification in notifications]
         for attempt in attempts(_ATTEMPTS, deadline):
             try:
@@ -49,7 +52,7 @@ class AlertBus:
             refused = []
             for notification, result in zip(pending, answer["Entries"], strict=True):
                 if "EventId" in result:
-                    accepted.add(notification["alert_id"])
+                    accepted[notification["alert_id"]] = notification["alert_type"]
                 else:
                     refused.append((notification, result.get("ErrorCode")))
             if not refused:

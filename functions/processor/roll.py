@@ -4,8 +4,11 @@ Windows fall, alerts end, reminders are sent, and what a crash left unpublished 
 that are due through the same path as events, with nothing new of them.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
+
+from aws_lambda_powertools.metrics import MetricUnit
 
 from . import clock
 from .arrivals import Arrivals
@@ -13,7 +16,7 @@ from .clients import chunks, client
 from .config import config
 from .deadline import Deadline
 from .model import SECOND_MS, EntityKey
-from .observability import count, logger, metrics
+from .observability import count, count_by, logger, metrics
 from .process import Processor
 
 DUE_INDEX: Final = "DueIndex"
@@ -48,10 +51,14 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, int | bool]
         When items failed, after all others are done.
     """
     deadline = Deadline.of(context)
-    due = written = alerts_sent = 0
+    due = written = 0
+    alerts_sent: Counter[str] = Counter()
     failed: dict[EntityKey, str] = {}
     complete = True
-    for keys in _due(clock.now_ms() // SECOND_MS):
+    now = clock.now_ms()
+    oldest_due, oldest_unsent = now // SECOND_MS, now
+    for keys, due_since in _due(now // SECOND_MS):
+        oldest_due = min(oldest_due, due_since)
         if deadline.passed():
             complete = False
             break
@@ -59,26 +66,37 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, int | bool]
         due += len(keys)
         written += outcome.written
         alerts_sent += outcome.alerts_sent
+        if outcome.unsent_since is not None:
+            oldest_unsent = min(oldest_unsent, outcome.unsent_since)
         if deadline.passed():  # what failed may have failed for want of time; it stays due
             complete = False
             break
         failed |= outcome.failed
-    count(Due=due, Rolled=written, RollFailed=len(failed), AlertsSent=alerts_sent)
+    count(Due=due, Rolled=written, RollFailed=len(failed), AlertsSent=alerts_sent.total())
+    count_by("AlertsSent", "alert_type", alerts_sent)
+    for name, seconds in (
+        ("OldestDue", now // SECOND_MS - oldest_due),
+        ("OldestUnsent", (now - oldest_unsent) // SECOND_MS),
+    ):
+        metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=seconds)
     logger.info(
         "Roll complete",
         due=due,
         written=written,
         failed=len(failed),
-        alerts_sent=alerts_sent,
+        alerts_sent=alerts_sent.total(),
         complete=complete,
     )
     if failed:
         raise RollIncomplete(f"{len(failed)} of {due} due items failed, the first: {next(iter(failed.values()))}")
-    return {"due": due, "written": written, "alerts_sent": alerts_sent, "complete": complete}
+    return {"due": due, "written": written, "alerts_sent": alerts_sent.total(), "complete": complete}
 
 
-def _due(now: int) -> Iterator[list[EntityKey]]:
-    """The keys of items that are due, in parts; each partition of the index in pages, another one first each time."""
+def _due(now: int) -> Iterator[tuple[list[EntityKey], int]]:
+    """The keys of items that are due, in parts, and since when (epoch seconds) the longest overdue of a part is.
+
+    Each partition of the index is read in pages, another one first each time.
+    """
     partitions = config().rules.due_partitions
     pages = client("dynamodb").get_paginator("query")
     seen: set[EntityKey] = set()
@@ -92,8 +110,11 @@ def _due(now: int) -> Iterator[list[EntityKey]]:
                 ":now": {"N": str(now)},
             },
         ):
-            keys = [EntityKey(item["entity_type"]["S"], item["entity_id"]["S"]) for item in page["Items"]]
-            fresh = [key for key in keys if key not in seen]
+            found = {
+                EntityKey(item["entity_type"]["S"], item["entity_id"]["S"]): int(item["due_at"]["N"])
+                for item in page["Items"]
+            }
+            fresh = [key for key in found if key not in seen]
             seen.update(fresh)
             for part in chunks(fresh, _ENTITIES_AT_ONCE):
-                yield list(part)
+                yield list(part), min(found[key] for key in part)

@@ -94,7 +94,7 @@ class _DynamoDb(_Service):
         with self.aws.lock:
             self.aws.calls["query"] += 1
             due = [
-                {name: item[name] for name in ("entity_id", "entity_type")}
+                {name: item[name] for name in ("entity_id", "entity_type", "due_partition", "due_at")}
                 for item in self.aws.items.values()
                 if item.get("due_partition") == partition and int(item["due_at"]["N"]) <= int(now["N"])
             ]

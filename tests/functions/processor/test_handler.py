@@ -12,7 +12,7 @@ from functions.processor.observability import logger
 
 from .deployment import NOW, Deployment, deployed, event_json, record
 from .faults import Call, Died, Fault, Faults, after, done_dying, down, dying, lost_answer, refusing
-from .logs import Logs
+from .logs import Logs, emitted
 
 WRITE = "batch_execute_statement"
 
@@ -77,28 +77,39 @@ def test_at_the_end_it_says_what_became_of_the_batch(faults: Faults, deployment:
     }
 
 
-def emitted(text: str) -> dict[str, Any]:
-    """The figures of the one metrics document in what was printed."""
-    (document,) = (json.loads(line) for line in text.splitlines() if '"_aws"' in line)
-    (directive,) = document["_aws"]["CloudWatchMetrics"]
-    assert directive["Namespace"] == "iops-dashboard"
-    units = {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
-    assert units.pop("BatchLag", "Milliseconds") == "Milliseconds"
-    assert set(units.values()) == {"Count"}
-    return {metric["Name"]: document[metric["Name"]][0] for metric in directive["Metrics"]}
-
-
 def test_it_emits_metrics(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
     deployment.deliver(record(call("stu_1"), 0, NOW - 5_000), record(b"poison", 1), record(health("stu_1", 10), 2))
     assert emitted(capsys.readouterr().out) == {
-        "Records": 3,
-        "Quarantined": 1,
-        "FailedRecords": 0,
-        "EntitiesWritten": 2,  # the student, and once more to empty the outbox
-        "Conflicts": 0,
-        "AlertsSent": 1,
-        "BatchLag": 5_000,
+        "Records": (3, "Count"),
+        "Duplicates": (0, "Count"),
+        "Late": (0, "Count"),
+        "Quarantined": (1, "Count"),
+        "Quarantined[reason=not_json]": (1, "Count"),
+        "FailedRecords": (0, "Count"),
+        "EntitiesWritten": (2, "Count"),  # the student, and once more to empty the outbox
+        "Conflicts": (0, "Count"),
+        "AlertsSent": (1, "Count"),
+        "AlertsSent[alert_type=low_health_score]": (1, "Count"),
+        "BatchLag": (5_000, "Milliseconds"),
     }
+
+
+def test_what_says_nothing_new_and_what_comes_late_is_counted(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def counted(*payloads: bytes) -> tuple[float, float]:
+        deployment.deliver(*payloads)
+        figures = emitted(capsys.readouterr().out)
+        return figures["Duplicates"][0], figures["Late"][0]
+
+    def told(event_type: str, hours_ago: float) -> bytes:
+        at = to_iso(NOW - round(hours_ago * HOUR_MS))
+        return event_json(event_type, {"session_id": "s1", "student_id": "stu_1", "tutor_id": "tut_1"}, timestamp=at)
+
+    started, completed = told("session_started", 2), told("session_completed", 1)
+    assert counted(started, completed) == (0, 1)  # two events of one session, each with something of its own to say
+    assert counted(completed) == (2, 0)  # of the student, and of the tutor
+    assert counted(started, call("stu_1"), call("stu_1")) == (3, 1)
 
 
 # -- what it reports --------------------------------------------------------------------------------------------------

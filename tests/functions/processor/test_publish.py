@@ -37,13 +37,17 @@ def ids(count: int) -> set[str]:
     return {f"id_{number}" for number in range(count)}
 
 
+def accepted(count: int, deadline: Deadline = LONG) -> set[str]:
+    return set(BUS.send(notifications(count), deadline))
+
+
 def sizes(faults: Faults) -> list[int]:
     return sorted(len(call["Entries"]) for call in faults.made["put_events"])
 
 
 def test_an_entry_carries_source_type_time_and_the_notification_as_it_is(faults: Faults) -> None:
     (notification,) = notifications(1)
-    assert BUS.send([notification], LONG) == {"id_0"}
+    assert BUS.send([notification], LONG) == {"id_0": "low_health_score"}
     assert faults.made["put_events"] == [
         {
             "Entries": [
@@ -60,18 +64,18 @@ def test_an_entry_carries_source_type_time_and_the_notification_as_it_is(faults:
 
 
 def test_entries_go_in_tens(faults: Faults) -> None:
-    assert BUS.send(notifications(25), LONG) == ids(25)
+    assert accepted(25) == ids(25)
     assert sizes(faults) == [5, 10, 10]
 
 
 def test_nothing_to_tell_is_no_call(faults: Faults) -> None:
-    assert BUS.send([], LONG) == set()
+    assert accepted(0) == set()
     assert sizes(faults) == []
 
 
 def test_refused_entries_alone_are_sent_again(faults: Faults) -> None:
     faults.aws.refuse_entries = 4
-    assert BUS.send(notifications(3), LONG) == ids(3)
+    assert accepted(3) == ids(3)
     assert [len(call["Entries"]) for call in faults.made["put_events"]] == [3, 3, 1]
     assert len(faults.aws.events) == 3
 
@@ -83,18 +87,18 @@ def test_what_stays_refused_is_not_called_accepted(faults: Faults) -> None:
         return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}, *done]}
 
     faults.planned["put_events"] = [refuse_the_first] * 99
-    assert BUS.send(notifications(3), LONG) == {"id_1", "id_2"}
+    assert accepted(3) == {"id_1", "id_2"}
     assert [len(call["Entries"]) for call in faults.made["put_events"]] == [3, 1, 1, 1]
 
 
 def test_a_call_that_fails_is_left_to_the_roll(faults: Faults) -> None:
     faults.planned["put_events"] = [down]
-    assert BUS.send(notifications(2), LONG) == set()
+    assert accepted(2) == set()
     assert sizes(faults) == [2]
 
 
 def test_past_the_deadline_nothing_is_sent(faults: Faults) -> None:
-    assert BUS.send(notifications(2), Deadline(lambda: 0)) == set()
+    assert accepted(2, Deadline(lambda: 0)) == set()
     assert sizes(faults) == []
 
 
@@ -113,7 +117,7 @@ def test_what_is_refused_stays_in_the_outbox_and_the_roll_sends_it_under_the_sam
 @pytest.mark.usefixtures("moto")
 def test_a_bus_takes_what_is_sent() -> None:
     boto3.client("events").create_event_bus(Name=NAME)
-    assert BUS.send(notifications(12), LONG) == ids(12)
+    assert accepted(12) == ids(12)
 
 
 def test_entries_and_answers_are_such_as_eventbridge_knows(moto: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,5 +128,5 @@ def test_entries_and_answers_are_such_as_eventbridge_knows(moto: None, monkeypat
     with Stubber(real) as stub:
         stub.add_response("put_events", {"FailedEntryCount": 1, "Entries": [{"EventId": "1"}, refused]})
         stub.add_response("put_events", {"FailedEntryCount": 0, "Entries": [{"EventId": "2"}]})
-        assert BUS.send(notifications(2), LONG) == ids(2)
+        assert accepted(2) == ids(2)
         stub.assert_no_pending_responses()

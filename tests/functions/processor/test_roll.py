@@ -12,7 +12,7 @@ from functions.processor.model import DAY_MS, HOUR_MS, EntityKey, to_iso
 
 from .deployment import ENVIRONMENT, NOW, Deployment, event_json
 from .faults import Call, Faults, down
-from .logs import Logs
+from .logs import Logs, emitted
 
 NOTHING_DUE = {"due": 0, "written": 0, "alerts_sent": 0, "complete": True}
 WRITE = "batch_execute_statement"
@@ -166,6 +166,28 @@ def test_it_says_what_it_did(deployment: Deployment, logs: Logs) -> None:
     }
 
 
+def test_it_emits_how_long_items_have_been_due_and_notifications_unsent(
+    deployment: Deployment, faults: Faults, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def emitted_by_a_roll() -> dict[str, tuple[float, str]]:
+        capsys.readouterr()
+        deployment.roll()
+        return emitted(capsys.readouterr().out)
+
+    faults.planned["put_events"] = [down] * 10
+    deployment.deliver(low_health())
+    deployment.clock.ms += 90_000
+    unsent = emitted_by_a_roll()
+    assert (unsent["Due"], unsent["AlertsSent"]) == ((1, "Count"), (0, "Count"))
+    assert (unsent["OldestDue"], unsent["OldestUnsent"]) == ((90, "Seconds"), (90, "Seconds"))
+    faults.planned.clear()
+    sent = emitted_by_a_roll()
+    assert (sent["OldestDue"], sent["OldestUnsent"]) == ((90, "Seconds"), (0, "Seconds"))
+    assert sent["AlertsSent[alert_type=low_health_score]"] == (1, "Count")
+    nothing = emitted_by_a_roll()
+    assert (nothing["OldestDue"], nothing["OldestUnsent"]) == ((0, "Seconds"), (0, "Seconds"))
+
+
 @pytest.mark.usefixtures("moto")
 def test_the_index_is_asked_as_dynamodb_understands_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRONMENT.items():
@@ -191,5 +213,5 @@ def test_the_index_is_asked_as_dynamodb_understands_it(monkeypatch: pytest.Monke
         due = {"due_partition": {"S": due_partition(key, 16)}, "due_at": {"N": str(now + each - 30)}}
         item = {"entity_id": {"S": key.entity_id}, "entity_type": {"S": key.entity_type}} | (due if each % 2 else {})
         dynamodb.put_item(TableName=table, Item=item)
-    found = [key for part in roll._due(now) for key in part]
+    found = [key for part, _ in roll._due(now) for key in part]
     assert sorted(found) == sorted(keys[1:31:2])
