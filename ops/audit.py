@@ -164,7 +164,6 @@ def examine(items: Sequence[Attributes], rules: Rules, latest_due: int) -> Repor
         key = EntityKey(attributes["entity_type"]["S"], attributes["entity_id"]["S"])
         try:
             state = parse(attributes)
-            packing.check(state.facts)
             due_at = from_attribute(attributes["due_at"]) if "due_at" in attributes else None
             if due_at is not None and due_at <= latest_due:
                 found.overdue.append(Overdue(key, due_at))

@@ -151,7 +151,7 @@ def judge(state: Alerts, subject: Subject, level: Mapping[str, int], as_of: int,
                 ensure_ascii=False,
             )
         )
-    return Alerts(firing, episodes, tuple(outbox))
+    return Alerts(firing, episodes, tuple(outbox)) if len(outbox) > len(state.outbox) else state
 
 
 def _next(

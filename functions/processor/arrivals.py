@@ -1,4 +1,4 @@
-"""What a batch of events says of which entity: facts in one frame, register updates beside.
+"""What a batch of events says of which entity: facts, and register updates beside.
 
 Pure. This is where an event's meaning is spelled out; nothing after this step knows of event types.
 """
@@ -6,16 +6,11 @@ Pure. This is where an event's meaning is spelled out; nothing after this step k
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import polars as pl
-
-from .facts import CALL, FAILURE, ROWS, SESSION, SUCCESS, UNKNOWN, fact_id, row_of
+from .facts import CALL, FAILURE, SESSION, SUCCESS, UNKNOWN, Fact, fact_id, told
 from .model import UNSPECIFIED_REGION, EntityKey, Event
 from .registers import AVAILABILITY, REPORTED, Register, Update
-
-ARRIVING: Final = pl.Schema([*ROWS.items(), ("record", pl.UInt32)])
-"""Facts as they arrive: several rows a key where several events tell of one thing; `record` is its position."""
 
 _HEALTH_FIELDS: Final = (
     "health_score",
@@ -40,8 +35,8 @@ class Arrivals:
     """What arrived, by entity; an entity is its position in `keys`."""
 
     keys: Sequence[EntityKey]
-    facts: pl.DataFrame
-    """`ARRIVING`."""
+    facts: Mapping[int, Sequence[tuple[int, Fact]]]
+    """Records' positions and the facts that they tell, in order of arrival."""
     updates: Mapping[int, Sequence[Update]]
     """Register updates in order of arrival."""
     records: Mapping[int, Sequence[int]]
@@ -50,19 +45,14 @@ class Arrivals:
     @staticmethod
     def none(keys: Sequence[EntityKey]) -> "Arrivals":
         """Entities of which nothing new arrived: what a roll brings."""
-        return Arrivals(keys, pl.DataFrame(schema=ARRIVING), {}, {})
+        return Arrivals(keys, {}, {}, {})
 
     def only(self, positions: Sequence[int]) -> "Arrivals":
         """The part that concerns these entities, which take new positions in the order given."""
         moved = {old: new for new, old in enumerate(positions)}
-        mapping = pl.DataFrame(
-            {"entity": positions, "moved": range(len(positions))},
-            schema={"entity": pl.UInt32, "moved": pl.UInt32},
-        )
-        facts = self.facts.join(mapping, on="entity", maintain_order="left")
         return Arrivals(
             [self.keys[position] for position in positions],
-            facts.with_columns(entity="moved").select(ARRIVING.names()),
+            {moved[old]: facts for old, facts in self.facts.items() if old in moved},
             {moved[old]: updates for old, updates in self.updates.items() if old in moved},
             {moved[old]: records for old, records in self.records.items() if old in moved},
         )
@@ -79,13 +69,12 @@ def gather(events: Iterable[Event]) -> Arrivals:
 class _Gathering:
     def __init__(self) -> None:
         self.positions: dict[EntityKey, int] = {}
-        self.columns: dict[str, list[Any]] = {name: [] for name in ARRIVING}
+        self.facts: dict[int, list[tuple[int, Fact]]] = defaultdict(list)
         self.updates: dict[int, list[Update]] = defaultdict(list)
         self.records: dict[int, list[int]] = defaultdict(list)
 
     def done(self) -> Arrivals:
-        facts = pl.DataFrame(self.columns, schema=ARRIVING)
-        return Arrivals(list(self.positions), facts, self.updates, self.records)
+        return Arrivals(list(self.positions), self.facts, self.updates, self.records)
 
     def take(self, event: Event) -> None:
         fields = event.fields
@@ -94,7 +83,7 @@ class _Gathering:
                 self._session(event)
             case "ib_call_logged":
                 entity = self._entity(event, EntityKey("student", fields["student_id"]))
-                self._fact(event, entity, CALL, fact_id(CALL, event.identity))
+                self.facts[entity].append((event.record, told(CALL, fact_id(CALL, event.identity), event.time_ms)))
             case "customer_health_update":
                 entity = self._entity(event, EntityKey("student", fields["student_id"]))
                 self._update(event, entity, REPORTED, _HEALTH_FIELDS)
@@ -125,13 +114,12 @@ class _Gathering:
         if student_id := fields.get("student_id"):
             entity = self._entity(event, EntityKey("student", student_id))
             rating = fields.get("student_rating")
-            self._fact(event, entity, SESSION, session, rating=rating, outcome=outcome, subject=subject, tutor=tutor_id)
+            fact = told(
+                SESSION, session, event.time_ms, rating=rating, outcome=outcome, subject=subject, tutor=tutor_id
+            )
+            self.facts[entity].append((event.record, fact))
         if tutor_id:
             entity = self._entity(event, EntityKey("tutor", tutor_id))
             rating = fields.get("tutor_rating")
-            self._fact(event, entity, SESSION, session, rating=rating, outcome=outcome, subject=subject)
-
-    def _fact(self, event: Event, entity: int, kind: int, identity: int, **said: Any) -> None:
-        row = {**row_of(entity, kind, identity, event.time_ms, **said), "record": event.record}
-        for name, column in self.columns.items():
-            column.append(row[name])
+            fact = told(SESSION, session, event.time_ms, rating=rating, outcome=outcome, subject=subject)
+            self.facts[entity].append((event.record, fact))

@@ -1,16 +1,15 @@
-"""Facts: the sessions and calls of the last 32 days of each entity, as rows that merge.
+"""Facts: the sessions and calls of the last 32 days of each entity, and how two of one thing are one.
 
-`merge` is a join (idempotent, commutative, associative), and from that alone follows that counts are right for
-duplicates, retries, replays and any order. Guard this property above all. Pure: frames in, frames out, `as_of` an
-argument.
+`join` is idempotent, commutative and associative, and from that alone follows that counts are right for duplicates,
+retries, replays and any order. Guard this property above all. Pure.
 
-A *row* frame has the columns of `ROWS`, one row for each thing (a session or a call) that names the entity; a *folded*
-frame has those of `FOLDED`, one row an hour, for entities with more things than rows are kept for. Column `entity` is
-the entity's position in the list at hand.
+Where many entities are looked at together, facts are frames: one of rows has the columns of `ROWS`, one row for each
+thing that names the entity; a folded one has those of `FOLDED`, one row an hour, for entities with more things than
+rows are kept for. Column `entity` is the entity's position in the list at hand.
 """
 
 import hashlib
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
@@ -64,8 +63,29 @@ def fact_id(kind: int, identity: str) -> int:
     return int.from_bytes(hashlib.blake2b(b"%d:%s" % (kind, identity.encode()), digest_size=8).digest())
 
 
-def row_of(
-    entity: int,
+class Fact(NamedTuple):
+    """What is known of one thing that names an entity, and equally what one event says of it."""
+
+    kind: int
+    """SESSION or CALL."""
+    id: int
+    """From `fact_id`."""
+    time: int
+    """Of the earliest event, epoch ms."""
+    last: int
+    """Of the latest event."""
+    rating: int | None = None
+    """Ten-thousandths."""
+    rating_time: int | None = None
+    outcome: int = UNKNOWN
+    outcome_time: int | None = None
+    subject: str | None = None
+    subject_time: int | None = None
+    tutor: str | None = None
+    tutor_time: int | None = None
+
+
+def told(
     kind: int,
     identity: int,
     time: int,
@@ -74,53 +94,59 @@ def row_of(
     outcome: int = UNKNOWN,
     subject: str | None = None,
     tutor: str | None = None,
-) -> dict[str, Any]:
-    """What one event says of one thing, as a row of `ROWS`: whatever it says has the event's own time."""
-    return {
-        "entity": entity,
-        "kind": kind,
-        "id": identity,
-        "time": time,
-        "last": time,
-        "rating": rating,
-        "rating_time": None if rating is None else time,
-        "outcome": outcome,
-        "outcome_time": None if outcome == UNKNOWN else time,
-        "subject": subject,
-        "subject_time": None if subject is None else time,
-        "tutor": tutor,
-        "tutor_time": None if tutor is None else time,
-    }
-
-
-def merge(*frames: pl.DataFrame) -> pl.DataFrame:
-    """The join of row frames: the union of their rows, those of one key reduced to one.
-
-    The earlier time; the later last; the rating of the latest rated completion (of equal times the larger); the outcome
-    of the latest completion that has one (success over failure); subject and tutor of the earliest event that names one
-    (the smaller name). Sorted by entity, time, kind, id.
-    """
-    rows = pl.concat([frame.select(ROWS.names()) for frame in frames])
-    latest_rating = pl.col("rating_time") == pl.col("rating_time").max()
-    latest_outcome = pl.col("outcome_time") == pl.col("outcome_time").max()
-    earliest_subject = pl.col("subject_time") == pl.col("subject_time").min()
-    earliest_tutor = pl.col("tutor_time") == pl.col("tutor_time").min()
-    return (
-        rows.lazy()
-        .group_by(KEY)
-        .agg(
-            pl.col("time").min(),
-            pl.col("last").max(),
-            pl.col("rating").filter(latest_rating).max(),
-            pl.col("rating_time").max(),
-            pl.col("outcome").filter(latest_outcome).max().fill_null(UNKNOWN),
-            pl.col("outcome_time").max(),
-            pl.col("subject").filter(earliest_subject).min(),
-            pl.col("subject_time").min(),
-            pl.col("tutor").filter(earliest_tutor).min(),
-            pl.col("tutor_time").min(),
-        )
-        .select(ROWS.names())
-        .sort("entity", "time", "kind", "id")
-        .collect()
+) -> Fact:
+    """What one event says of one thing: whatever it says has the event's own time."""
+    return Fact(
+        kind,
+        identity,
+        time,
+        time,
+        rating,
+        None if rating is None else time,
+        outcome,
+        None if outcome == UNKNOWN else time,
+        subject,
+        None if subject is None else time,
+        tutor,
+        None if tutor is None else time,
     )
+
+
+def join(one: Fact, other: Fact) -> Fact:
+    """What two facts of one kind and id amount to.
+
+    The earlier time; the later last; the rating of the later rated completion (of equal times the larger); the outcome
+    of the later completion that has one (success over failure); subject and tutor of the earlier event that names one
+    (the smaller name). Idempotent, commutative and associative.
+    """
+    rated = _greater((one.rating_time, one.rating), (other.rating_time, other.rating))
+    ended = _greater((one.outcome_time, one.outcome), (other.outcome_time, other.outcome))
+    named = _smaller((one.subject_time, one.subject), (other.subject_time, other.subject))
+    taught = _smaller((one.tutor_time, one.tutor), (other.tutor_time, other.tutor))
+    return Fact(
+        one.kind,
+        one.id,
+        min(one.time, other.time),
+        max(one.last, other.last),
+        rated[1],
+        rated[0],
+        ended[1],
+        ended[0],
+        named[1],
+        named[0],
+        taught[1],
+        taught[0],
+    )
+
+
+def _greater(one: tuple[Any, Any], other: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The later of two timed values, of equal times the greater; one without a time is none."""
+    if one[0] is None or other[0] is None:
+        return other if one[0] is None else one
+    return max(one, other)
+
+
+def _smaller(one: tuple[Any, Any], other: tuple[Any, Any]) -> tuple[Any, Any]:
+    if one[0] is None or other[0] is None:
+        return other if one[0] is None else one
+    return min(one, other)

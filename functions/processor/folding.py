@@ -10,7 +10,7 @@ import polars as pl
 
 from .facts import FOLDED, KEY
 from .model import HOUR_MS
-from .packing import WIDE_BYTES, stored_bytes
+from .packing import HEADER_BYTES, NARROW_BYTES, WIDE_BYTES, Packed, stored_bytes
 
 MOST_ROWS: Final = 1_000
 """Above this many rows an entity's oldest are folded ..."""
@@ -20,6 +20,12 @@ MOST_BYTES: Final = 48_000
 """Above this many bytes of rows and of the names that they refer to they are folded too ..."""
 BYTES_AFTER_FOLD: Final = 33_600
 """... until this many are left."""
+
+
+def is_too_much(packed: Packed) -> bool:
+    """Whether these facts are to be folded."""
+    rows = len(packed.narrow) // NARROW_BYTES + len(packed.wide) // WIDE_BYTES
+    return rows > MOST_ROWS or len(packed.blob) - HEADER_BYTES - len(packed.folded) > MOST_BYTES
 
 
 def fold(rows: pl.DataFrame, folded: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, dict[int, int]]:

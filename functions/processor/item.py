@@ -6,14 +6,15 @@ come and go as the plain dictionaries of its API.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
+from . import packing
 from .alerts import NO_ALERTS, Alerts, Episodes, Firing
 from .facts import FAILURE, SUCCESS, UNKNOWN
 from .model import HIGH_DEMAND, EntityKey, EntityType, from_iso, to_iso
-from .packing import NOTHING, Packed
+from .packing import Packed
 from .registers import AVAILABILITY, REPORTED, FirstSession, Register
 
 AttributeValue = dict[str, Any]
@@ -24,7 +25,7 @@ WHEN_WRITTEN: Final = frozenset({"version", "as_of", "last_updated"})
 
 INTERNAL: Final = frozenset(
     {
-        *("version", "as_of", "facts", "fact_subjects", "fact_tutors", "folded_before", "first_session"),
+        *("version", "as_of", "facts", "folded_before", "first_session"),
         *("availability_at", "alert_episodes", "outbox", "due_at", "due_partition"),
     }
 )
@@ -57,24 +58,35 @@ _AVAILABILITY: Final = (
     "accepts_instant_book",
     "availability_at",
 )
+_PARSED: Final = (
+    *("entity_id", "entity_type", "version", "as_of", "folded_before", "first_session"),
+    *("alerts", "alert_episodes", "outbox"),
+)
+_REGISTERS: Final[Mapping[str, Sequence[str]]] = {
+    "student": ("reported", "reported_at"),
+    "tutor": _AVAILABILITY,
+    "subject": ("regions",),
+    "region": ("subjects",),
+}
+"""In which attributes an entity's registers are."""
 _OUTCOMES: Final = {UNKNOWN: "unknown", FAILURE: "failure", SUCCESS: "success"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class State:
-    """An item, or, with version 0, the place where one may come to be."""
+    """An item, or, with version 0, the place where one may come to be. Nothing changes one that is made."""
 
     key: EntityKey
     version: int = 0
     as_of: int = 0
     """Epoch ms; never goes back."""
-    facts: Packed = NOTHING
+    facts: Packed = packing.NOTHING
     folded_before: int | None = None
     registers: Mapping[str, Register] = field(default_factory=dict)
     first_session: FirstSession | None = None
     alerts: Alerts = NO_ALERTS
     stored: Attributes = field(default_factory=dict)
-    """Every attribute as it is in the table."""
+    """Every attribute as it is in the table; whoever changes one makes another."""
 
 
 def due_partition(key: EntityKey, partitions: int) -> str:
@@ -89,20 +101,19 @@ def parse(attributes: Attributes) -> State:
     Raises
     ------
     KeyError, ValueError, TypeError, AttributeError
-        When an attribute is not what `attributes_of` writes.
+        When an attribute that the processor reads is not what `attributes_of` writes.
     """
-    item = {name: from_attribute(value) for name, value in attributes.items() if name != "facts"}
-    _check_types(item)
+    item: dict[str, Any] = {name: from_attribute(attributes[name]) for name in _PARSED if name in attributes}
     key = EntityKey(cast(EntityType, item["entity_type"]), item["entity_id"])
+    for name in _REGISTERS[key.entity_type]:
+        if name in attributes:
+            item[name] = from_attribute(attributes[name])
+    _check_types(item)
     return State(
         key=key,
         version=item["version"],
         as_of=item["as_of"],
-        facts=Packed(
-            bytes(attributes["facts"]["B"]) if "facts" in attributes else b"",
-            item.get("fact_subjects", []),
-            item.get("fact_tutors", []),
-        ),
+        facts=packing.read(bytes(attributes["facts"]["B"])) if "facts" in attributes else packing.NOTHING,
         folded_before=item.get("folded_before"),
         registers=_parse_registers(key, item),
         first_session=_parse_first_session(item.get("first_session")),
@@ -120,9 +131,8 @@ def _check_types(item: Mapping[str, Any]) -> None:
     for name in ("version", "as_of", "folded_before"):
         if not isinstance(number := item.get(name, 0), int) or not 0 <= number < 1 << 47:
             raise ValueError(f"{name} is {number!r}, not a whole number below 2^47")
-    for name in ("fact_subjects", "fact_tutors", "outbox"):
-        if not all(isinstance(each, str) for each in item.get(name, ())):
-            raise ValueError(f"{name} holds something else than strings")
+    if not all(isinstance(each, str) for each in item.get("outbox", ())):
+        raise ValueError("outbox holds something else than strings")
     for notification in item.get("outbox", ()):
         from_iso(json.loads(notification)["timestamp"])
 
@@ -195,7 +205,9 @@ def _plain(value: float) -> float:
     return int(value) if float(value).is_integer() else value
 
 
-def attributes_of(state: State, public: Mapping[str, Any], due_at: int | None, due_partitions: int) -> Attributes:
+def attributes_of(
+    state: State, public: Mapping[str, Any], due_at: int | None, due_partitions: int, before: State
+) -> Attributes:
     """Everything that is stored of an item.
 
     Parameters
@@ -208,6 +220,8 @@ def attributes_of(state: State, public: Mapping[str, Any], due_at: int | None, d
         Epoch seconds of the earliest moment at which something changes without an event; None without one.
     due_partitions
         How many partitions the `DueIndex` has.
+    before
+        The state that this one was made of: what both have in common keeps its stored form.
     """
     alerts = state.alerts
     item: dict[str, Any] = {
@@ -224,19 +238,26 @@ def attributes_of(state: State, public: Mapping[str, Any], due_at: int | None, d
         item |= {"due_at": due_at, "due_partition": due_partition(state.key, due_partitions)}
     if alerts.outbox:
         item["outbox"] = list(alerts.outbox)
-    if state.facts.subjects:
-        item["fact_subjects"] = state.facts.subjects
-    if state.facts.tutors:
-        item["fact_tutors"] = state.facts.tutors
     if state.folded_before is not None:
         item["folded_before"] = state.folded_before
     if seen := state.first_session:
         known = {name: value for name, value in seen._asdict().items() if value is not None}
         item["first_session"] = known | {"outcome": _OUTCOMES[seen.outcome]}
-    attributes = {name: to_attribute(value) for name, value in item.items()}
+    kept = {name: before.stored[name] for name in _kept(state, before) if name in before.stored}
+    attributes = {name: kept.get(name) or to_attribute(value) for name, value in item.items()}
     if state.facts.blob:
         attributes["facts"] = {"B": state.facts.blob}
     return attributes
+
+
+def _kept(state: State, before: State) -> Iterator[str]:
+    """The attributes that are costly to make and as they were."""
+    if state.registers is before.registers:
+        yield from _REGISTERS[state.key.entity_type]
+    if state.alerts is before.alerts:
+        yield from ("alerts", "alert_episodes", "outbox")
+    if state.first_session is before.first_session:
+        yield "first_session"
 
 
 def to_attribute(value: Any) -> AttributeValue:

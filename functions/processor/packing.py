@@ -1,37 +1,38 @@
 """The stored form of facts: one binary attribute an item, version 1. It outlives every release; extend it only.
 
-A blob is a header of 8 bytes and three sections of little-endian unsigned 64-bit words:
+A blob is a header of 16 bytes, three sections of little-endian unsigned 64-bit words, and the names that rows refer to:
 
-    header   version u8 | 0 u8 | number of wide rows u16 | number of folded rows u32
+    header   version u8 | 0 u8 | wide rows u16 | folded rows u32 | subjects u16 | tutors u16 | bytes of names u32
     narrow   3 words a row:  id
                              time << 16 | tutor << 3 | outcome << 1 | kind
                              (last - time) << 32 | rating << 16 | subject
     wide     8 words a row:  id; time, tutor, outcome, kind as above; rating << 16 | subject;
                              last; rating_time; outcome_time; subject_time; tutor_time
     folded   3 words a row:  hours since 1970 << 8 | kind; weight << 32 | rating_count; rating_sum
+    names    the subjects, then the tutors, each list sorted, each name in UTF-8 and followed by a byte 0xFF
 
-`rating` is in ten-thousandths, 65535 for none. `subject` and `tutor` are positions, counted from 1, in the item's
-sorted lists of names, 0 for none. A row is narrow when its rating and outcome are of its latest event and its subject
-and tutor of its earliest (nearly all are); otherwise it is wide. Rows are sorted by time, kind, id, so that the same
-facts are the same bytes.
+`rating` is in ten-thousandths, 65535 for none. `subject` and `tutor` are positions, counted from 1, in the lists of
+names, 0 for none. A row is narrow when its rating and outcome are of its latest event and its subject and tutor of its
+earliest (nearly all are); otherwise it is wide. Rows are sorted by time, kind, id, so that the same facts are the same
+bytes.
 
-Entities are packed and unpacked together: their sections joined and read as one column, or one column written and cut.
-Pure.
+Rows of one entity are read and written one by one where few of them are touched (`facts_of`, `narrow_row`); all rows of
+many entities as one column, or one column written and cut (`unpack`, `things`, `pack`). Pure.
 """
 
 import io
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
 
 import polars as pl
 
-from .facts import FOLDED, ROWS
+from .facts import FOLDED, ROWS, SESSION, Fact
 from .model import HOUR_MS
 
 VERSION: Final = 1
-_HEADER: Final = struct.Struct("<BBHI")
+_HEADER: Final = struct.Struct("<BBHIHHI")
 _WORD: Final = 8
 _NARROW: Final = 3
 _WIDE: Final = 8
@@ -39,73 +40,247 @@ _FOLDED: Final = 3
 _NO_RATING: Final = 0xFFFF
 _U16: Final = 1 << 16
 _U32: Final = 1 << 32
-
+HEADER_BYTES: Final = _HEADER.size
+_END_OF_NAME: Final = b"\xff"  # no byte of UTF-8
 
 NARROW_BYTES: Final = _NARROW * _WORD
 WIDE_BYTES: Final = _WIDE * _WORD
+FOLDED_BYTES: Final = _FOLDED * _WORD
+
+NARROW_ROW: Final = struct.Struct("<QQQ")
+TUTOR_SHIFT: Final = 3
+TUTOR_CODES: Final = 0x1FFF
+"""The bits of a tutor's position in a row's second word, where `TUTOR_SHIFT` has moved them."""
+SUBJECT_CODES: Final = 0xFFFF
+"""Those of a subject's in a narrow row's third word."""
 
 
 class UnreadableFacts(ValueError):
-    """A stored blob whose version this code does not know, or whose length does not fit its header."""
+    """A stored blob whose version this code does not know, or whose parts do not fit each other."""
 
 
 class Packed(NamedTuple):
-    """One item's facts as stored."""
+    """One item's facts as stored: the blob, empty when there are none, and its parts."""
 
     blob: bytes
-    """Empty when there are none."""
-    subjects: list[str]
-    """The subjects that rows refer to, sorted."""
-    tutors: list[str]
-    """The tutors likewise."""
-
-
-NOTHING: Final = Packed(b"", [], [])
-
-
-class _Sections(NamedTuple):
     narrow: bytes
     wide: bytes
     folded: bytes
+    subjects: tuple[str, ...]
+    """The subjects that rows refer to, sorted."""
+    tutors: tuple[str, ...]
+    """The tutors likewise."""
 
 
-def check(packed: Packed) -> None:
-    """Raises `UnreadableFacts` when `unpack` could not read this blob."""
-    sections = _split(packed.blob)
-    for section, width in ((sections.wide, _WIDE), (sections.folded, _FOLDED)):
-        for position, (word,) in enumerate(struct.iter_unpack("<Q", section)):
-            if position % width and word >= 1 << 63:  # the first word is an id, the others are times and sums
-                raise UnreadableFacts(f"facts have {word:#x} where a time or a sum is expected")
+NOTHING: Final = Packed(b"", b"", b"", b"", (), ())
 
 
-def _split(blob: bytes) -> _Sections:
-    if not blob:
-        return _Sections(b"", b"", b"")
-    if blob[0] != VERSION:
-        raise UnreadableFacts(f"facts are stored in format version {blob[0]}, this release reads up to {VERSION}")
-    if len(blob) < _HEADER.size:
-        raise UnreadableFacts(f"facts of {len(blob)} bytes are shorter than their header of {_HEADER.size}")
-    _, _, wide, folded = _HEADER.unpack_from(blob)
-    end = len(blob)
-    folded_start = end - folded * _FOLDED * _WORD
-    wide_start = folded_start - wide * _WIDE * _WORD
-    if wide_start < _HEADER.size or (wide_start - _HEADER.size) % (_NARROW * _WORD):
-        raise UnreadableFacts(f"facts of {end} bytes do not fit their header: {wide} wide, {folded} folded rows")
-    return _Sections(blob[_HEADER.size : wide_start], blob[wide_start:folded_start], blob[folded_start:])
+def assemble(narrow: bytes, wide: bytes, folded: bytes, subjects: Sequence[str], tutors: Sequence[str]) -> Packed:
+    """Facts of these sections and sorted names; `NOTHING` without any row."""
+    if not (narrow or wide or folded):
+        return NOTHING
+    names = b"".join(name.encode() + _END_OF_NAME for name in (*subjects, *tutors))
+    header = _HEADER.pack(
+        VERSION, 0, len(wide) // WIDE_BYTES, len(folded) // FOLDED_BYTES, len(subjects), len(tutors), len(names)
+    )
+    return Packed(header + narrow + wide + folded + names, narrow, wide, folded, tuple(subjects), tuple(tutors))
 
 
-def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The facts of several entities as one frame of `ROWS` and one of `FOLDED`; `entity` is the position in `stored`.
+def read(blob: bytes) -> Packed:
+    """A stored blob in its parts.
 
     Raises
     ------
     UnreadableFacts
-        As `check` does, for the first blob that cannot be read.
+        For a version that this release does not know, and for parts that do not fit each other.
     """
-    sections = [_split(packed.blob) for packed in stored]
-    narrow = _words([each.narrow for each in sections], _NARROW)
-    wide = _words([each.wide for each in sections], _WIDE)
-    folded = _words([each.folded for each in sections], _FOLDED)
+    if not blob:
+        return NOTHING
+    if blob[0] != VERSION:
+        raise UnreadableFacts(f"facts are stored in format version {blob[0]}, this release reads up to {VERSION}")
+    size = len(blob)
+    if size < _HEADER.size:
+        raise UnreadableFacts(f"facts of {size} bytes are shorter than their header of {_HEADER.size}")
+    _, _, wide, folded, subjects, tutors, name_bytes = _HEADER.unpack_from(blob)
+    names_at = size - name_bytes
+    folded_at = names_at - folded * FOLDED_BYTES
+    wide_at = folded_at - wide * WIDE_BYTES
+    if wide_at < _HEADER.size or (wide_at - _HEADER.size) % NARROW_BYTES:
+        raise UnreadableFacts(
+            f"facts of {size} bytes do not fit their header: {wide} wide, {folded} folded rows, {name_bytes} of names"
+        )
+    names = _names_of(blob[names_at:])
+    if len(names) != subjects + tutors:
+        raise UnreadableFacts(f"facts have {len(names)} names, their header says {subjects} subjects, {tutors} tutors")
+    packed = Packed(
+        blob,
+        blob[_HEADER.size : wide_at],
+        blob[wide_at:folded_at],
+        blob[folded_at:names_at],
+        names[:subjects],
+        names[subjects:],
+    )
+    for section, width in ((packed.wide, _WIDE), (packed.folded, _FOLDED)):
+        _check_words(section, width)
+    return packed
+
+
+def _names_of(section: bytes) -> tuple[str, ...]:
+    if not section:
+        return ()
+    *names, rest = section.split(_END_OF_NAME)
+    if rest:
+        raise UnreadableFacts("facts end within a name")
+    try:
+        return tuple([name.decode() for name in names])
+    except UnicodeDecodeError as error:
+        raise UnreadableFacts(f"facts refer to a name that is not UTF-8: {error}") from None
+
+
+def _check_words(section: bytes, width: int) -> None:
+    words = memoryview(section).cast("Q")
+    for column in range(1, width if section else 0):  # the first word is an id, the others are times and sums
+        if (most := max(words[column::width])) >= 1 << 63:
+            raise UnreadableFacts(f"facts have {most:#x} where a time or a sum is expected")
+
+
+# -- one entity, row by row -------------------------------------------------------------------------------------------
+
+
+def is_plain(fact: Fact) -> bool:
+    """Whether a fact's times are those of its earliest and its latest event alone, so that it is stored narrow."""
+    return (
+        (fact.rating_time is None or fact.rating_time == fact.last)
+        and (fact.outcome_time is None or fact.outcome_time == fact.last)
+        and (fact.subject_time is None or fact.subject_time == fact.time)
+        and (fact.tutor_time is None or fact.tutor_time == fact.time)
+        and fact.last - fact.time < _U32
+    )
+
+
+def narrow_row(fact: Fact, subject: int, tutor: int) -> bytes:
+    """A plain fact as a narrow row, with the positions of its names."""
+    rating = _NO_RATING if fact.rating is None else fact.rating
+    return NARROW_ROW.pack(
+        fact.id,
+        fact.time << 16 | tutor << TUTOR_SHIFT | fact.outcome << 1 | fact.kind,
+        (fact.last - fact.time) << 32 | rating << 16 | subject,
+    )
+
+
+def narrow_fact(packed: Packed, row: int) -> Fact:
+    """The fact of a narrow row; raises UnreadableFacts when it refers to a name that there is not."""
+    identity, head, tail = NARROW_ROW.unpack_from(packed.narrow, row * NARROW_BYTES)
+    time = head >> 16
+    last = time + (tail >> 32)
+    rating = tail >> 16 & 0xFFFF
+    outcome = head >> 1 & 3
+    rated, subject, tutor = rating != _NO_RATING, tail & SUBJECT_CODES, head >> TUTOR_SHIFT & TUTOR_CODES
+    return Fact(
+        head & 1,
+        identity,
+        time,
+        last,
+        rating if rated else None,
+        last if rated else None,
+        outcome,
+        last if outcome else None,
+        _name(packed.subjects, subject),
+        time if subject else None,
+        _name(packed.tutors, tutor),
+        time if tutor else None,
+    )
+
+
+def facts_of(packed: Packed) -> Iterator[Fact]:
+    """All facts with identities; raises UnreadableFacts when one refers to a name that there is not."""
+    for row in range(len(packed.narrow) // NARROW_BYTES):
+        yield narrow_fact(packed, row)
+    for words in struct.iter_unpack("<8Q", packed.wide):
+        identity, head, tail, last, rating_time, outcome_time, subject_time, tutor_time = words
+        rating = tail >> 16
+        yield Fact(
+            head & 1,
+            identity,
+            head >> 16,
+            last,
+            None if rating == _NO_RATING else rating,
+            rating_time or None,
+            head >> 1 & 3,
+            outcome_time or None,
+            _name(packed.subjects, tail & SUBJECT_CODES),
+            subject_time or None,
+            _name(packed.tutors, head >> TUTOR_SHIFT & TUTOR_CODES),
+            tutor_time or None,
+        )
+
+
+def _name(names: Sequence[str], code: int) -> str | None:
+    if not code:
+        return None
+    if code > len(names):
+        raise UnreadableFacts(f"facts refer to name {code} of {len(names)}")
+    return names[code - 1]
+
+
+# -- many entities, column by column ----------------------------------------------------------------------------------
+
+
+def things(stored: Sequence[Packed]) -> pl.LazyFrame:
+    """What windows are made of, `windows.THINGS`: every row of these entities, folded ones included."""
+    narrow = _words([each.narrow for each in stored], _NARROW)
+    head, tail = pl.col("w1"), pl.col("w2")
+    time = (head // _U16).cast(pl.Int64)
+    frames = [
+        narrow.lazy().select(
+            "entity",
+            session=head % 2 == SESSION,
+            time=time,
+            last=time + (tail // _U32).cast(pl.Int64),
+            weight=pl.lit(1, pl.Int64),
+            **_rating(tail // _U16 % _U16),
+        )
+    ]
+    if any(each.wide for each in stored):
+        wide = _words([each.wide for each in stored], _WIDE)
+        frames.append(
+            wide.lazy().select(
+                "entity",
+                session=head % 2 == SESSION,
+                time=time,
+                last=pl.col("w3").cast(pl.Int64),
+                weight=pl.lit(1, pl.Int64),
+                **_rating(tail // _U16),
+            )
+        )
+    if any(each.folded for each in stored):
+        hours = _hours(_words([each.folded for each in stored], _FOLDED))
+        frames.append(
+            hours.lazy().select(
+                "entity",
+                (pl.col("kind") == SESSION).alias("session"),
+                "time",
+                pl.col("time").alias("last"),
+                "weight",
+                "rating_sum",
+                "rating_count",
+            )
+        )
+    return frames[0] if len(frames) == 1 else pl.concat(frames)
+
+
+def _rating(rating: pl.Expr) -> dict[str, pl.Expr]:
+    rated = rating != _NO_RATING
+    return {
+        "rating_sum": pl.when(rated).then(rating).otherwise(0).cast(pl.Int64),
+        "rating_count": rated.cast(pl.Int64),
+    }
+
+
+def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The facts of several entities, frames of `ROWS` and of `FOLDED`; `entity` is the position in `stored`."""
+    narrow = _words([each.narrow for each in stored], _NARROW)
+    wide = _words([each.wide for each in stored], _WIDE)
 
     time = (pl.col("w1") // _U16).cast(pl.Int64)
     rating = pl.col("w2") // _U16 % _U16
@@ -137,15 +312,19 @@ def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
                 **{name: pl.when(pl.col(word) != 0).then(pl.col(word)).cast(pl.Int64) for name, word in times.items()},
             )
         )
-    hours = folded.select(
+    hours = _hours(_words([each.folded for each in stored], _FOLDED))
+    return pl.concat([each.select(ROWS.names()) for each in rows]), hours
+
+
+def _hours(folded: pl.DataFrame) -> pl.DataFrame:
+    return folded.select(
         "entity",
         kind=pl.col("w0") % 256,
         time=(pl.col("w0") // 256).cast(pl.Int64) * HOUR_MS,
         weight=(pl.col("w1") // _U32).cast(pl.Int64),
         rating_sum=pl.col("w2").cast(pl.Int64),
         rating_count=(pl.col("w1") % _U32).cast(pl.Int64),
-    )
-    return pl.concat([each.select(ROWS.names()) for each in rows]), hours.select(FOLDED.names())
+    ).select(FOLDED.names())
 
 
 def _names(lists: Sequence[Sequence[str]], code: pl.Expr) -> pl.Expr:
@@ -165,18 +344,19 @@ def _words(sections: Sequence[bytes], width: int) -> pl.DataFrame:
     columns = {f"w{position}": pl.UInt64 for position in range(width)}
     if not total:
         return pl.DataFrame(schema={"entity": pl.UInt32, **columns})
-    joined = pl.Series([b"".join(sections)], dtype=pl.Binary)
-    words = joined.bin.reinterpret(dtype=pl.Array(pl.UInt64, total * width), endianness="little").explode()
-    entities = pl.select(
-        pl.int_range(len(counts), dtype=pl.UInt32).repeat_by(pl.Series(counts, dtype=pl.UInt32)).explode()
-    ).to_series()
-    present = entities.drop_nulls()
+    words = _column(b"".join(sections), pl.UInt64, total * width)
+    entities = b"".join(entity.to_bytes(4, "little") * count for entity, count in enumerate(counts))
     return pl.DataFrame(
         {
-            "entity": present,
+            "entity": _column(entities, pl.UInt32, total),
             **{name: words.gather_every(width, position) for position, name in enumerate(columns)},
         }
     )
+
+
+def _column(joined: bytes, dtype: type[pl.DataType], length: int) -> pl.Series:
+    """Little-endian numbers as a series."""
+    return pl.Series([joined], dtype=pl.Binary).bin.reinterpret(dtype=pl.Array(dtype, length)).explode()
 
 
 def pack(rows: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> Mapping[int, Packed]:
@@ -206,7 +386,7 @@ def pack(rows: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> M
         w1=head,
         w2=tail,
         span=(pl.col("last") - pl.col("time")).cast(pl.UInt64),
-        plain=_is_plain(),
+        plain=_are_plain(),
     )
     narrow = coded.filter("plain").select("entity", "w0", "w1", w2=pl.col("span") * _U32 + pl.col("w2"))
     wide = coded.filter(~pl.col("plain")).select(
@@ -226,13 +406,11 @@ def pack(rows: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> M
         w2=pl.col("rating_sum").cast(pl.UInt64),
     )
     sections = [_cut(narrow, _NARROW), _cut(wide, _WIDE), _cut(hours, _FOLDED)]
-
     packed = {}
     for entity in wanted:
         narrow_bytes, wide_bytes, folded_bytes = (section.get(entity, b"") for section in sections)
-        header = _HEADER.pack(VERSION, 0, len(wide_bytes) // (_WIDE * _WORD), len(folded_bytes) // (_FOLDED * _WORD))
-        body = narrow_bytes + wide_bytes + folded_bytes
-        packed[entity] = Packed(header + body, *names.get(entity, ([], []))) if body else NOTHING
+        subjects, tutors = names.get(entity, ((), ()))
+        packed[entity] = assemble(narrow_bytes, wide_bytes, folded_bytes, subjects, tutors)
     return packed
 
 
@@ -240,8 +418,8 @@ def _code(name: str) -> pl.Expr:
     return pl.col(name).rank("dense").over("entity").fill_null(0).cast(pl.UInt64)
 
 
-def _is_plain() -> pl.Expr:
-    """Whether a row's times are those of its earliest and its latest event alone, so that it is stored narrow."""
+def _are_plain() -> pl.Expr:
+    """`is_plain` of rows."""
     first, last = pl.col("time"), pl.col("last")
     of_last = (pl.col(name).fill_null(last) == last for name in ("rating_time", "outcome_time"))
     of_first = (pl.col(name).fill_null(first) == first for name in ("subject_time", "tutor_time"))
@@ -250,10 +428,10 @@ def _is_plain() -> pl.Expr:
 
 def stored_bytes() -> pl.Expr:
     """What each row takes, with the names that no row of its entity above it has, over a frame sorted by entity."""
-    size = pl.when(_is_plain()).then(NARROW_BYTES).otherwise(WIDE_BYTES).cast(pl.Int64)
+    size = pl.when(_are_plain()).then(NARROW_BYTES).otherwise(WIDE_BYTES).cast(pl.Int64)
     for name in ("subject", "tutor"):
         fresh = pl.struct("entity", name).is_first_distinct() & pl.col(name).is_not_null()
-        size += pl.when(fresh).then(pl.col(name).str.len_bytes().cast(pl.Int64)).otherwise(0)
+        size += pl.when(fresh).then(pl.col(name).str.len_bytes().cast(pl.Int64) + len(_END_OF_NAME)).otherwise(0)
     return size
 
 

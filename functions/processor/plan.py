@@ -1,22 +1,23 @@
-"""From stored items and arrivals to the items' new states: the whole of the core, in two queries over all entities.
+"""From stored items and arrivals to the items' new states: the whole of the core, in one query over all entities.
 
 Pure: `now_ms` is an argument, and nothing is read or written.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from . import alerts, facts, packing, registers
+from . import alerts, packing, registers
 from .absorb import absorb
 from .alerts import AlertRules, Subject
 from .arrivals import Arrivals
+from .facts import SESSION, Fact
 from .item import WHEN_WRITTEN, Attributes, State, attributes_of, differs, high_demand, public_metrics
 from .model import SECOND_MS, EntityKey, Rejection, from_iso, to_iso
-from .registers import REPORTED, FirstSession
+from .registers import REPORTED, FirstSession, Register
 from .windows import STANDING, measure
 
 
@@ -59,6 +60,8 @@ class Plan:
     """What an entity could not take: `too_late`, `too_many`."""
     repeated: Mapping[int, int]
     """How many of an entity's arriving facts said nothing new."""
+    unreadable: Mapping[int, str]
+    """Entities whose stored facts are damaged, with what is wrong; they are left as they are."""
 
 
 def plan(
@@ -90,64 +93,71 @@ def plan(
         writes nothing.
     """
     as_of = [max(now_ms, state.as_of) for state in states]
-    rows, folded = packing.unpack([state.facts for state in states])
-    merged = absorb(
-        rows,
-        folded,
-        {entity: edge for entity, state in enumerate(states) if (edge := state.folded_before) is not None},
-        arrivals.facts,
-        pl.Series(as_of, dtype=pl.Int64),
-    )
-    packed = packing.pack(merged.rows, merged.folded, sorted(merged.changed)) if merged.changed else {}
+    edges = {entity: edge for entity, state in enumerate(states) if (edge := state.folded_before) is not None}
+    merged = absorb([state.facts for state in states], edges, arrivals.facts, as_of)
     rejections: dict[int, list[Rejection]] = {}
-    for entity, record in merged.too_late.iter_rows():
+    for entity, record in merged.too_late:
         rejections.setdefault(entity, []).append(_too_late(record, arrivals.keys[entity], merged.folded_before[entity]))
-
-    first_sessions = _first_sessions(states, merged.news)
-    updated = []
+    registers_now = []
     for entity, state in enumerate(states):
-        slots, no_room = registers.merge(state.key, state.registers, arrivals.updates.get(entity, ()))
-        if no_room:
-            rejections.setdefault(entity, []).extend(no_room)
-        updated.append(
-            replace(
-                state,
-                as_of=as_of[entity],
-                facts=packed.get(entity, state.facts),
-                folded_before=merged.folded_before.get(entity),
-                registers=slots,
-                first_session=first_sessions.get(entity, state.first_session),
-                alerts=alerts.without(state.alerts, sent) if sent else state.alerts,
-            )
-        )
+        slots: Mapping[str, Register] = state.registers
+        if updates := arrivals.updates.get(entity):
+            slots, no_room = registers.merge(state.key, state.registers, updates)
+            if no_room:
+                rejections.setdefault(entity, []).extend(no_room)
+        registers_now.append(slots)
 
     measured = (
-        measure(merged.rows, merged.folded, _standing(updated))
+        measure(packing.things(merged.facts), _standing(states, registers_now, as_of))
         .with_columns(alerts.levels(rules.alerts))
         .collect()
-        .iter_rows(named=True)
     )
     after, writes = [], {}
-    for entity, (before, state, figures) in enumerate(zip(states, updated, measured, strict=True)):
-        done = _finish(state, figures, rules)
-        changed = any(
-            differs(before.stored.get(name), done.stored.get(name))
-            for name in before.stored.keys() | done.stored.keys()
-            if name not in WHEN_WRITTEN
+    for entity, (state, figures) in enumerate(zip(states, measured.iter_rows(named=True), strict=True)):
+        if entity in merged.unreadable:
+            after.append(state)
+            continue
+        done = _finish(
+            state,
+            State(
+                key=state.key,
+                version=state.version + 1,
+                as_of=as_of[entity],
+                facts=merged.facts[entity],
+                folded_before=merged.folded_before.get(entity),
+                registers=registers_now[entity],
+                first_session=_first_session(state, merged.news.get(entity, ())),
+                alerts=alerts.without(state.alerts, sent) if sent else state.alerts,
+            ),
+            figures,
+            rules,
         )
+        changed = _is_changed(state.stored, done.stored)
         if changed:
-            writes[entity] = Write(before, done)
-        after.append(done if changed else before)
-    return Plan(after, writes, rejections, merged.repeated)
+            writes[entity] = Write(state, done)
+        after.append(done if changed else state)
+    return Plan(after, writes, rejections, merged.repeated, merged.unreadable)
 
 
-def _finish(state: State, figures: Mapping[str, Any], rules: Rules) -> State:
-    """The state with its alerts judged and its attributes made, as the next version."""
+def _is_changed(before: Attributes, after: Attributes) -> bool:
+    """Whether anything differs but when it was written."""
+    if any(name not in after for name in before):
+        return True
+    return any(
+        before.get(name) != value and name not in WHEN_WRITTEN and differs(before.get(name), value)
+        for name, value in after.items()
+    )
+
+
+def _finish(before: State, state: State, figures: Mapping[str, Any], rules: Rules) -> State:
+    """The state with its alerts judged and its attributes made."""
     public = public_metrics(state, figures)
-    judged = alerts.judge(state.alerts, Subject(state.key, public, state.registers), figures, state.as_of, rules.alerts)
-    state = replace(state, version=state.version + 1, alerts=judged)
+    state.alerts = alerts.judge(
+        state.alerts, Subject(state.key, public, state.registers), figures, state.as_of, rules.alerts
+    )
     due_at = _due_at(state, figures["next_change"], rules.alerts)
-    return replace(state, stored=attributes_of(state, public, due_at, rules.due_partitions))
+    state.stored = attributes_of(state, public, due_at, rules.due_partitions, before)
+    return state
 
 
 def _due_at(state: State, next_change: int | None, rules: AlertRules) -> int | None:
@@ -159,46 +169,50 @@ def _due_at(state: State, next_change: int | None, rules: AlertRules) -> int | N
     return None if due is None else -(-due // SECOND_MS)
 
 
-def _standing(states: Sequence[State]) -> pl.DataFrame:
+def _standing(
+    states: Sequence[State], registers_now: Sequence[Mapping[str, Register]], as_of: Sequence[int]
+) -> pl.DataFrame:
     nothing: Mapping[str, Any] = {}
     rows = []
-    for state in states:
-        report = state.registers.get(REPORTED) if state.key.entity_type == "student" else None
+    for state, slots, moment in zip(states, registers_now, as_of, strict=True):
+        report = slots.get(REPORTED) if state.key.entity_type == "student" else None
         value = report.value if report else nothing
         rows.append(
             (
-                state.as_of,
+                moment,
                 report.time if report else None,
                 value.get("health_score"),
                 value.get("sessions_last_7_days"),
                 value.get("sessions_last_30_days"),
                 value.get("ib_calls_last_14_days"),
-                high_demand(state.registers) if state.key.entity_type == "subject" else 0,
+                high_demand(slots) if state.key.entity_type == "subject" else 0,
             )
         )
     return pl.DataFrame(rows, schema=STANDING, orient="row")
 
 
-def _first_sessions(states: Sequence[State], news: pl.DataFrame) -> dict[int, FirstSession]:
-    """The first sessions of the students of whom there is something new, by position."""
-    found: dict[int, FirstSession] = {}
-    for row in news.filter(pl.col("kind") == facts.SESSION).iter_rows(named=True):
-        state = states[row["entity"]]
-        if state.key.entity_type != "student":
+def _first_session(state: State, news: Iterable[Fact]) -> FirstSession | None:
+    """A student's first session after what is new."""
+    first = state.first_session
+    if state.key.entity_type != "student":
+        return first
+    for fact in news:
+        if fact.kind != SESSION:
+            continue
+        if first is not None and fact.id != first.session and (fact.time, fact.id) > (first.time, first.session):
             continue
         sighting = FirstSession(
-            time=row["time"],
-            session=row["id"],
-            subject=row["subject"],
-            subject_time=row["subject_time"] or 0,
-            tutor_id=row["tutor"],
-            tutor_time=row["tutor_time"] or 0,
-            outcome=row["outcome"],
-            outcome_time=row["outcome_time"] or 0,
+            time=fact.time,
+            session=fact.id,
+            subject=fact.subject,
+            subject_time=fact.subject_time or 0,
+            tutor_id=fact.tutor,
+            tutor_time=fact.tutor_time or 0,
+            outcome=fact.outcome,
+            outcome_time=fact.outcome_time or 0,
         )
-        known = found.get(row["entity"], state.first_session)
-        found[row["entity"]] = sighting if known is None else registers.first(known, sighting)
-    return found
+        first = sighting if first is None else registers.first(first, sighting)
+    return first
 
 
 def _too_late(record: int, key: EntityKey, edge: int) -> Rejection:

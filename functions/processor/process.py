@@ -24,6 +24,7 @@ from .store import MetricsTable
 
 _RACES: Final = 10
 _PUBLISHING_ROUNDS: Final = 3
+_UNREADABLE: Final = "the stored item is not readable and is left as it is: "
 
 
 @dataclass(slots=True)
@@ -115,6 +116,8 @@ class Processor:
             outcome.failed |= {pending.keys[entity]: reason for entity, reason in failed.items()}
             outcome.conflicts += len(lost)
             outcome.written += len(positions) - len(lost) - len(failed)
+            outcome.failed |= {pending.keys[entity]: _UNREADABLE + why for entity, why in planned.unreadable.items()}
+            failed |= planned.unreadable
             for entity, state in enumerate(planned.after):
                 if entity not in lost and entity not in failed:
                     settled.append(state)

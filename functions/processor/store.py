@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import packing
 from .clients import attempts, chunks, client, in_parallel
 from .deadline import Deadline
 from .item import Attributes, State, parse, to_attribute
@@ -93,7 +92,6 @@ class MetricsTable:
         key = _key(attributes)
         try:
             state = parse(attributes)
-            packing.check(state.facts)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             read.failed[key] = f"the stored item is not readable and is left as it is: {error!r}"
         else:

@@ -141,11 +141,13 @@ class World:
             raise Violation(f"valid records are in quarantine: {sorted(both)}")
 
         arrivals, rows = gather(batch.events), self._rows()
-        for entity, identity, time, position in arrivals.facts.select("entity", "id", "time", "record").iter_rows():
-            record, key = records[position], arrivals.keys[entity]
-            told_in_time = time > record.arrival_ms - RETENTION_MS
-            if told_in_time and record.sequence_number not in elsewhere and identity not in rows[key]:
-                raise Violation(f"record {record.sequence_number} is nowhere: not among the facts of {key}")
+        for entity, facts in arrivals.facts.items():
+            key = arrivals.keys[entity]
+            for position, fact in facts:
+                record = records[position]
+                told_in_time = fact.time > record.arrival_ms - RETENTION_MS
+                if told_in_time and record.sequence_number not in elsewhere and fact.id not in rows[key]:
+                    raise Violation(f"record {record.sequence_number} is nowhere: not among the facts of {key}")
 
     def check(self) -> None:
         """What must be true once everything is settled, at this moment and after."""

@@ -13,8 +13,10 @@ from moto import mock_aws
 
 from functions.processor.alerts import AlertRules
 from functions.processor.clients import chunks
+from functions.processor.facts import SESSION, told
 from functions.processor.item import Attributes
 from functions.processor.model import DAY_MS, HOUR_MS, SECOND_MS, EntityKey, to_iso
+from functions.processor.packing import assemble, narrow_row
 from functions.processor.plan import Rules
 from local.events_file import read
 from ops.audit import Difference, Report, audit, repair
@@ -22,6 +24,8 @@ from tests.functions.processor.deployment import ENVIRONMENT, NOW, Deployment, d
 
 TABLE: Final = ENVIRONMENT["DYNAMODB_TABLE_NAME"]
 SAMPLE: Final = Path(__file__).parents[1] / "data" / "sample-month.ndjson"
+NAMELESS: Final = assemble(narrow_row(told(SESSION, 1, NOW, subject="algebra"), 1, 0), b"", b"", [], []).blob
+"""Facts of which one refers to a name that there is not."""
 STUDENT: Final = EntityKey("student", "stu_1")
 RULES: Final = Rules()
 
@@ -306,7 +310,7 @@ def test_a_repair_judges_alerts_as_any_write_does(deployment: Deployment) -> Non
         ({"due_at": {"S": "soon"}}, "cannot be read"),
         ({"alerts": None}, "alerts"),
         ({"reported": {"M": {"reported_at": {"S": "yesterday"}}}}, "yesterday"),
-        ({"fact_subjects": None}, "cannot be recomputed"),
+        ({"facts": {"B": NAMELESS}}, "cannot be recomputed"),
         ({"reported": {"M": {"reported_at": {"S": to_iso(NOW)}, "health_score": {"S": "ill"}}}}, "cannot be"),
     ],
 )

@@ -7,15 +7,16 @@ import json
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
-import polars as pl
 import pytest
 
 from functions.processor import absorb, facts, handler, process, publish, store
 from functions.processor.arrivals import Arrivals, gather
 from functions.processor.clients import client
 from functions.processor.deadline import Deadline
+from functions.processor.facts import Fact
 from functions.processor.item import attributes_of
 from functions.processor.model import Event
 from functions.processor.plan import Write
@@ -66,18 +67,18 @@ def test_a_missing_outbox_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_latest_instead_of_the_earliest_time_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def merge(*frames: pl.DataFrame) -> pl.DataFrame:
-        return facts.merge(*frames).with_columns(time="last").sort("entity", "time", "kind", "id")
+    def latest(one: Fact, other: Fact) -> Fact:
+        return facts.join(one, other)._replace(time=max(one.time, other.time))
 
-    monkeypatch.setattr(absorb, "merge", merge)
+    monkeypatch.setattr(absorb, "join", latest)
     assert caught()
 
 
 def test_ignoring_the_count_of_failed_entries_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     class Trusting(publish.AlertBus):
-        def _send(self, notifications: Sequence[str], deadline: Deadline) -> set[str]:
+        def _send(self, notifications: Sequence[str], deadline: Deadline) -> dict[str, str]:
             super()._send(notifications, deadline)
-            return {json.loads(each)["alert_id"] for each in notifications}
+            return {detail["alert_id"]: detail["alert_type"] for detail in map(json.loads, notifications)}
 
     monkeypatch.setattr(publish, "_ATTEMPTS", 1)
     monkeypatch.setattr(process, "AlertBus", Trusting)
@@ -110,11 +111,9 @@ def test_a_watermark_instead_of_a_merge_is_caught(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_counter_instead_of_facts_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def added(*frames: pl.DataFrame) -> pl.DataFrame:
-        rows = pl.concat([frame.select(facts.ROWS.names()) for frame in frames])
-        return rows.with_columns(id=pl.col("id") + pl.int_range(pl.len(), dtype=pl.UInt64)).sort(
-            "entity", "time", "kind", "id"
-        )
+    def counted(self: absorb.EntityFacts, arrived: Sequence[absorb.Arrived]) -> None:
+        take(self, [(record, fact._replace(id=next(numbers))) for record, fact in arrived])
 
-    monkeypatch.setattr(absorb, "merge", added)
+    take, numbers = absorb.EntityFacts.take, count(1)
+    monkeypatch.setattr(absorb.EntityFacts, "take", counted)
     assert caught()

@@ -1,16 +1,17 @@
-"""Frames of facts as tests write them, and what arrives for Hypothesis."""
+"""Facts as tests write them, one entity's or several's as frames, and what arrives for Hypothesis."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 from hypothesis import strategies as st
 
-from functions.processor.absorb import Merged, absorb
-from functions.processor.arrivals import ARRIVING
-from functions.processor.facts import CALL, FAILURE, FOLDED, KEY, ROWS, SESSION, SUCCESS, UNKNOWN, row_of
+from functions.processor import absorb, facts, packing
+from functions.processor.facts import CALL, FAILURE, FOLDED, KEY, ROWS, SESSION, SUCCESS, UNKNOWN, Fact
 from functions.processor.model import DAY_MS, HOUR_MS
+from functions.processor.packing import NOTHING, Packed
 
 from .deployment import NOW
 
@@ -23,7 +24,12 @@ NO_HOURS = pl.DataFrame(schema=FOLDED)
 
 def told(time: int, identity: int = 1, *, entity: int = 0, kind: int = SESSION, **said: Any) -> Row:
     """What one event says of one thing, as a row: `rating`, `outcome`, `subject`, `tutor` where they are given."""
-    return row_of(entity, kind, identity, time, **said)
+    return {"entity": entity, **facts.told(kind, identity, time, **said)._asdict()}
+
+
+def fact(row: Row) -> Fact:
+    """A row without its entity."""
+    return Fact(**{name: value for name, value in row.items() if name != "entity"})
 
 
 def rows(*made: Row) -> pl.DataFrame:
@@ -31,20 +37,43 @@ def rows(*made: Row) -> pl.DataFrame:
     return pl.DataFrame(list(made), schema=ROWS)
 
 
-def arriving(made: Iterable[Row]) -> pl.DataFrame:
-    """Rows as they arrive, each from a record of its own."""
-    return pl.DataFrame([{**row, "record": record} for record, row in enumerate(made)], schema=ARRIVING)
-
-
 def hours(*made: tuple[int, int, int, int, int]) -> pl.DataFrame:
     """Folded rows of entity 0: kind, time, weight, rating_sum, rating_count."""
     return pl.DataFrame([(0, *each) for each in made], schema=FOLDED, orient="row")
 
 
-def take(stored: Merged | None, made: Iterable[Row], as_of: int = NOW, entities: int = 1) -> Merged:
-    """`absorb` of what arrives into what an earlier one left."""
-    frames = (NO_ROWS, NO_HOURS, {}) if stored is None else (stored.rows, stored.folded, stored.folded_before)
-    return absorb(*frames, arriving(made), pl.Series([as_of] * entities, dtype=pl.Int64))
+@dataclass
+class Taken:
+    """What taking in has made of some entities: their stored facts, the same as sorted frames, and what was said."""
+
+    stored: list[Packed]
+    folded_before: dict[int, int] = field(default_factory=dict)
+    changed: set[int] = field(default_factory=set)
+    too_late: list[tuple[int, int]] = field(default_factory=list)
+    news: dict[int, list[Fact]] = field(default_factory=dict)
+    repeated: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        return packing.unpack(self.stored)[0].sort("entity", "time", "kind", "id")
+
+    @property
+    def folded(self) -> pl.DataFrame:
+        return packing.unpack(self.stored)[1]
+
+
+def take(before: Taken | None, made: Iterable[Row], as_of: int = NOW, entities: int = 1) -> Taken:
+    """`absorb` of what arrives, each from a record of its own, into what an earlier one left."""
+    before = before or Taken([])
+    stored = [*before.stored, *[NOTHING] * (entities - len(before.stored))]
+    arriving: dict[int, list[tuple[int, Fact]]] = defaultdict(list)
+    for record, row in enumerate(made):
+        arriving[row["entity"]].append((record, fact(row)))
+    merged = absorb.absorb(stored, before.folded_before, arriving, [as_of] * entities)
+    assert merged.unreadable == {}
+    changed = {entity for entity, packed in enumerate(merged.facts) if packed.blob != stored[entity].blob}
+    repeated = {entity: count for entity, count in merged.repeated.items() if count}
+    return Taken(merged.facts, merged.folded_before, changed, merged.too_late, merged.news, repeated)
 
 
 def naive(made: list[Row]) -> list[Row]:

@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from functions.processor.absorb import Merged
 from functions.processor.facts import RETENTION_MS
 from functions.processor.folding import MOST_ROWS
 from functions.processor.model import DAY_MS, HOUR_MS
 
 from .deployment import NOW
-from .frames import Row, many, naive, rows, take, things, told
+from .frames import Row, Taken, many, naive, rows, take, things, told
 
 
 @given(st.lists(things, min_size=1, max_size=20), st.randoms(use_true_random=False))
@@ -22,7 +21,7 @@ def test_absorbing_in_any_order_parts_and_repetition_gives_the_same_rows(made: l
     at_once = take(None, made, entities=2)
     somehow = made * 2
     rng.shuffle(somehow)
-    state: Merged | None = None
+    state: Taken | None = None
     while somehow:
         size = rng.randint(1, 7)
         state, somehow = take(state, somehow[:size], entities=2), somehow[size:]
@@ -66,50 +65,50 @@ def test_an_entity_that_loses_a_fact_does_not_change_its_neighbour() -> None:
 
 
 @pytest.fixture(scope="module")
-def folded() -> Merged:
+def folded() -> Taken:
     """An entity that has been folded at `folded_before[0]`."""
     return take(None, many(MOST_ROWS + 1))
 
 
 @pytest.mark.parametrize(("off", "late"), [(-1, True), (0, False), (1, False)])
-def test_an_unknown_thing_is_too_late_exactly_when_older_than_the_fold(folded: Merged, off: int, late: bool) -> None:
+def test_an_unknown_thing_is_too_late_exactly_when_older_than_the_fold(folded: Taken, off: int, late: bool) -> None:
     edge = folded.folded_before[0]
     state = take(folded, [told(NOW, 70_000), told(edge + off, 80_000)])
-    assert state.too_late.rows() == ([(0, 1)] if late else [])
+    assert state.too_late == ([(0, 1)] if late else [])
     assert set(state.rows["id"]) - set(folded.rows["id"]) == ({70_000} if late else {70_000, 80_000})
     assert_frame_equal(state.folded, folded.folded)
 
 
-def test_an_older_event_of_a_kept_thing_is_not_too_late(folded: Merged) -> None:
+def test_an_older_event_of_a_kept_thing_is_not_too_late(folded: Taken) -> None:
     kept = folded.rows["id"][0]
     state = take(folded, [told(folded.folded_before[0] - HOUR_MS, kept)])
-    assert state.too_late.is_empty()
+    assert state.too_late == []
     assert state.rows.filter(pl.col("id") == kept)["time"].to_list() == [folded.folded_before[0] - HOUR_MS]
 
 
-def test_an_older_event_that_comes_with_a_newer_one_is_not_too_late(folded: Merged) -> None:
+def test_an_older_event_that_comes_with_a_newer_one_is_not_too_late(folded: Taken) -> None:
     state = take(folded, [told(folded.folded_before[0] - 1, 70_000), told(NOW, 70_000)])
-    assert state.too_late.is_empty()
+    assert state.too_late == []
     assert state.rows.filter(pl.col("id") == 70_000)["time"].to_list() == [folded.folded_before[0] - 1]
 
 
-def test_too_late_is_said_of_the_folded_entity_alone(folded: Merged) -> None:
+def test_too_late_is_said_of_the_folded_entity_alone(folded: Taken) -> None:
     old = folded.folded_before[0] - 1
     state = take(folded, [told(old, 70_000), told(old, 70_000, entity=1)], entities=2)
-    assert state.too_late.rows() == [(0, 0)]
+    assert state.too_late == [(0, 0)]
     assert state.rows.filter(pl.col("entity") == 1)["id"].to_list() == [70_000]
 
 
-def test_what_is_past_retention_is_no_longer_too_late(folded: Merged) -> None:
-    assert take(folded, [told(NOW - RETENTION_MS, 70_000)]).too_late.is_empty()
+def test_what_is_past_retention_is_no_longer_too_late(folded: Taken) -> None:
+    assert take(folded, [told(NOW - RETENTION_MS, 70_000)]).too_late == []
 
 
-def test_a_replay_counts_nothing_twice_and_says_of_what_was_folded_that_it_is_too_late(folded: Merged) -> None:
+def test_a_replay_counts_nothing_twice_and_says_of_what_was_folded_that_it_is_too_late(folded: Taken) -> None:
     made = many(MOST_ROWS + 1)
     state = take(folded, made)
     assert_frame_equal(state.rows, folded.rows)
     assert_frame_equal(state.folded, folded.folded)
     assert state.changed == set()
     old = {(0, number) for number, row in enumerate(made) if row["time"] < folded.folded_before[0]}
-    assert set(state.too_late.rows()) == old
+    assert set(state.too_late) == old
     assert len(old) == 301

@@ -38,8 +38,6 @@ def facts(deployment: Deployment) -> dict[tuple[str, str], Any]:
     """What is stored of facts and registers, byte for byte."""
     names = (
         "facts",
-        "fact_subjects",
-        "fact_tutors",
         "first_session",
         "reported",
         "regions",

@@ -1,41 +1,43 @@
-"""Facts: `merge` is a join, and what identifies a thing never changes."""
+"""Facts: `join` is a join, and what identifies a thing never changes."""
 
-import polars as pl
+from functools import reduce
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from polars.testing import assert_frame_equal
 
-from functions.processor.facts import CALL, FAILURE, SESSION, SUCCESS, fact_id, merge
+from functions.processor.facts import CALL, FAILURE, SESSION, SUCCESS, Fact, fact_id, join
 
-from .frames import Row, naive, rows, things, told
+from .frames import Row, fact, naive, things, told
 
-events = st.lists(things, max_size=12)
-frames = events.map(lambda made: merge(rows(*made)))
-
-
-@given(events)
-def test_merge_is_what_the_table_of_merges_says(made: list[Row]) -> None:
-    assert_frame_equal(merge(rows(*made)), rows(*naive(made)))
+sightings = things.map(lambda row: fact(row | {"kind": SESSION, "id": 1}))
+"""What events say of one thing."""
+known = st.lists(sightings, min_size=1, max_size=6).map(lambda made: reduce(join, made))
 
 
-@given(frames)
-def test_merge_is_idempotent(one: pl.DataFrame) -> None:
-    assert_frame_equal(merge(one, one), one)
+@given(st.lists(sightings, min_size=1, max_size=12))
+def test_join_is_what_the_table_of_merges_says(made: list[Fact]) -> None:
+    (expected,) = naive([{"entity": 0, **each._asdict()} for each in made])
+    assert reduce(join, made) == fact(expected)
 
 
-@given(frames, frames)
-def test_merge_is_commutative(one: pl.DataFrame, other: pl.DataFrame) -> None:
-    assert_frame_equal(merge(one, other), merge(other, one))
+@given(known)
+def test_join_is_idempotent(one: Fact) -> None:
+    assert join(one, one) == one
 
 
-@given(frames, frames, frames)
-def test_merge_is_associative(one: pl.DataFrame, other: pl.DataFrame, third: pl.DataFrame) -> None:
-    assert_frame_equal(merge(merge(one, other), third), merge(one, merge(other, third)))
+@given(known, known)
+def test_join_is_commutative(one: Fact, other: Fact) -> None:
+    assert join(one, other) == join(other, one)
+
+
+@given(known, known, known)
+def test_join_is_associative(one: Fact, other: Fact, third: Fact) -> None:
+    assert join(join(one, other), third) == join(one, join(other, third))
 
 
 @pytest.mark.parametrize(
-    ("column", "one", "other", "kept"),
+    ("name", "one", "other", "kept"),
     [
         ("time", told(5), told(4), 4),
         ("last", told(5), told(4), 5),
@@ -51,13 +53,12 @@ def test_merge_is_associative(one: pl.DataFrame, other: pl.DataFrame, third: pl.
         ("subject", told(4), told(5, subject="a"), "a"),
     ],
 )
-def test_of_two_events_of_a_thing_one_wins(column: str, one: Row, other: Row, kept: object) -> None:
-    assert merge(rows(one, other))[column].to_list() == [kept]
-    assert merge(rows(other), rows(one))[column].to_list() == [kept]
+def test_of_two_events_of_a_thing_one_wins(name: str, one: Row, other: Row, kept: object) -> None:
+    assert getattr(join(fact(one), fact(other)), name) == kept
+    assert getattr(join(fact(other), fact(one)), name) == kept
 
 
 def test_a_session_and_a_call_of_one_identity_are_two_things() -> None:
-    assert merge(rows(told(1, kind=SESSION), told(1, kind=CALL))).height == 2
     assert fact_id(SESSION, "id:1") != fact_id(CALL, "id:1")
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.processor.alerts import Alerts, Episodes, Firing
-from functions.processor.facts import FAILURE, SUCCESS, UNKNOWN
+from functions.processor.facts import FAILURE, SESSION, SUCCESS, UNKNOWN, told
 from functions.processor.item import (
     Attributes,
     State,
@@ -21,7 +21,7 @@ from functions.processor.item import (
     to_attribute,
 )
 from functions.processor.model import EntityKey
-from functions.processor.packing import Packed
+from functions.processor.packing import assemble, narrow_row
 from functions.processor.registers import FirstSession, Register
 
 from .deployment import NOW
@@ -78,7 +78,7 @@ def state(entity_type: Any, **given: Any) -> State:
 
 
 def stored(state: State, due_at: int | None = None) -> Attributes:
-    return attributes_of(state, public_metrics(state, MEASURED), due_at, 16)
+    return attributes_of(state, public_metrics(state, MEASURED), due_at, 16, State(state.key))
 
 
 REPORT = {"health_score": 45.5, "sessions_last_7_days": 3, "churn_risk": "high"}
@@ -88,6 +88,7 @@ AVAILABILITY = {
     "timezone": "Europe/Berlin",
     "accepts_instant_book": False,
 }
+FACTS = assemble(narrow_row(told(SESSION, 1, NOW, subject="algebra"), 1, 0), b"", b"", ["algebra"], [])
 EPISODES = Episodes(episode=2, notification=3, sent_at=NOW, highest=2, reminders=1)
 FIRST = FirstSession(NOW, 2**64 - 1, "algebra", NOW, "tut_1", NOW + 1, SUCCESS, NOW + 2)
 
@@ -193,12 +194,10 @@ CASES: dict[str, tuple[State, Attributes]] = {
         },
     ),
     "facts": (
-        state("tutor", facts=Packed(b"\x01\x02", ["algebra"], ["tut_1", "tut_2"]), folded_before=NOW - 1),
+        state("tutor", facts=FACTS, folded_before=NOW - 1),
         SESSIONS
         | {
-            "facts": {"B": b"\x01\x02"},
-            "fact_subjects": {"L": [{"S": "algebra"}]},
-            "fact_tutors": {"L": [{"S": "tut_1"}, {"S": "tut_2"}]},
+            "facts": {"B": FACTS.blob},
             "folded_before": {"N": str(NOW - 1)},
         },
     ),

@@ -23,10 +23,22 @@ REPORTS = {
 """A health report's figures, the count that each speaks of, and its window."""
 
 
+def things_of(facts: pl.DataFrame, folded: pl.DataFrame = NO_HOURS) -> pl.LazyFrame:
+    """Frames of `ROWS` and `FOLDED` as `THINGS`."""
+    session = (pl.col("kind") == SESSION).alias("session")
+    rating_sum = pl.col("rating").fill_null(0).cast(pl.Int64)
+    rating_count = pl.col("rating").is_not_null().cast(pl.Int64)
+    rows = facts.select(
+        "entity", session, "time", "last", weight=pl.lit(1, pl.Int64), rating_sum=rating_sum, rating_count=rating_count
+    )
+    sums = ("weight", "rating_sum", "rating_count")
+    return pl.concat([rows, folded.select("entity", session, "time", pl.col("time").alias("last"), *sums)]).lazy()
+
+
 def measured(facts: pl.DataFrame = NO_ROWS, folded: pl.DataFrame = NO_HOURS, **standing: Any) -> dict[str, Any]:
     """Entity 0's metrics."""
     known = pl.DataFrame([{"as_of": NOW, "high_demand": 0} | standing], schema=STANDING)
-    return measure(facts, folded, known).collect().row(0, named=True)
+    return measure(things_of(facts, folded), known).collect().row(0, named=True)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +199,7 @@ def test_the_next_change_is_the_first_moment_at_which_a_recomputation_changes(
 def test_entities_are_measured_apart_and_in_their_order() -> None:
     facts = rows(told(NOW, 1, entity=2), told(NOW - DAY_MS, 1, entity=0), told(NOW - DAY_MS, 2, entity=0))
     standing = pl.DataFrame([{"as_of": NOW + each, "high_demand": 0} for each in range(4)], schema=STANDING)
-    table = measure(facts, NO_HOURS, standing).collect()
+    table = measure(things_of(facts), standing).collect()
     assert table["sessions_7d"].to_list() == [2, 0, 1, 0]
     assert table["as_of"].to_list() == [NOW, NOW + 1, NOW + 2, NOW + 3]
     assert {name: table.schema[name] for name in MEASURED} == dict(MEASURED)
