@@ -175,7 +175,7 @@ class EntityFacts:
             if fact == stored:
                 self.repeated += len(facts)
                 continue
-            self.repeated += len(facts) - len(set(facts))
+            self.repeated += len(facts) - len(set(facts)) if len(facts) > 1 else 0
             self.news.append(fact)
             if row is not None:
                 self.removed.add(row)
@@ -219,9 +219,9 @@ class EntityFacts:
         subjects, tutors = list(self.packed.subjects), list(self.packed.tutors)
         narrow = self._splice(subjects, tutors)
         if self.removed or len(subjects) > len(self.packed.subjects) or len(tutors) > len(self.packed.tutors):
-            words = array("Q", narrow)
-            subjects = _rename(words, 2, 0, SUBJECT_CODES, subjects)
-            tutors = _rename(words, 1, TUTOR_SHIFT, TUTOR_CODES, tutors)
+            words, prune = array("Q", narrow), bool(self.removed)
+            subjects = _rename(words, 2, 0, SUBJECT_CODES, subjects, prune=prune)
+            tutors = _rename(words, 1, TUTOR_SHIFT, TUTOR_CODES, tutors, prune=prune)
             narrow = words.tobytes()
         return packing.assemble(narrow, b"", folded, subjects, tutors)
 
@@ -234,7 +234,7 @@ class EntityFacts:
             gone += FOLDED_BYTES
         return folded[gone:] if gone else folded
 
-    def _splice(self, subjects: list[str], tutors: list[str]) -> bytes:
+    def _splice(self, subjects: list[bytes], tutors: list[bytes]) -> bytes:
         """The narrow rows without those removed and with the new ones; unknown names are added at the lists' ends."""
         subject_codes = {name: code for code, name in enumerate(subjects, 1)}
         tutor_codes = {name: code for code, name in enumerate(tutors, 1)}
@@ -279,21 +279,24 @@ def _hour(folded: bytes, at: int) -> int:
     return int.from_bytes(folded[at + 1 : at + 8], "little") * HOUR_MS
 
 
-def _code(name: str | None, names: list[str], codes: dict[str, int]) -> int:
+def _code(name: str | None, names: list[bytes], codes: dict[bytes, int]) -> int:
     if name is None:
         return 0
-    code = codes.get(name)
+    stored = name.encode()
+    code = codes.get(stored)
     if code is None:
-        names.append(name)
-        code = codes[name] = len(names)
+        names.append(stored)
+        code = codes[stored] = len(names)
     return code
 
 
-def _rename(words: "array[int]", column: int, shift: int, mask: int, names: list[str]) -> list[str]:
-    """Sorts the names, drops those that no row refers to any more, and rewrites the rows' codes; gives the names."""
+def _rename(words: "array[int]", column: int, shift: int, mask: int, names: list[bytes], *, prune: bool) -> list[bytes]:
+    """Sorts the names, with `prune` drops those that no row refers to any more, and rewrites the rows' codes."""
     column_words = words[column::3]
-    used = {word >> shift & mask for word in column_words} - {0}
-    kept = sorted(names[code - 1] for code in used)
+    used: Iterable[bytes] = names
+    if prune:
+        used = [names[code - 1] for code in {word >> shift & mask for word in column_words} if code]
+    kept = sorted(used)
     if kept == names:
         return names
     codes = {name: code for code, name in enumerate(kept, 1)}

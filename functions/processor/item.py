@@ -6,7 +6,7 @@ come and go as the plain dictionaries of its API.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -59,17 +59,18 @@ _AVAILABILITY: Final = (
     "availability_at",
 )
 _PARSED: Final = (
-    *("entity_id", "entity_type", "version", "as_of", "folded_before", "first_session"),
+    *("version", "as_of", "folded_before", "first_session"),
     *("alerts", "alert_episodes", "outbox"),
 )
-_REGISTERS: Final[Mapping[str, Sequence[str]]] = {
-    "student": ("reported", "reported_at"),
+_REGISTERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "student": ("reported",),
     "tutor": _AVAILABILITY,
     "subject": ("regions",),
     "region": ("subjects",),
 }
 """In which attributes an entity's registers are."""
 _OUTCOMES: Final = {UNKNOWN: "unknown", FAILURE: "failure", SUCCESS: "success"}
+_OUTCOME_CODES: Final = {name: code for code, name in _OUTCOMES.items()}
 
 
 @dataclass(slots=True)
@@ -103,26 +104,26 @@ def parse(attributes: Attributes) -> State:
     KeyError, ValueError, TypeError, AttributeError
         When an attribute that the processor reads is not what `attributes_of` writes.
     """
-    item: dict[str, Any] = {name: from_attribute(attributes[name]) for name in _PARSED if name in attributes}
-    key = EntityKey(cast(EntityType, item["entity_type"]), item["entity_id"])
-    for name in _REGISTERS[key.entity_type]:
-        if name in attributes:
-            item[name] = from_attribute(attributes[name])
+    kind = cast(EntityType, attributes["entity_type"]["S"])
+    names = _PARSED + _REGISTERS[kind]
+    item: dict[str, Any] = {name: from_attribute(attributes[name]) for name in names if name in attributes}
     _check_types(item)
+    key = EntityKey(kind, attributes["entity_id"]["S"])
+    firing, episodes, outbox = item["alerts"], item["alert_episodes"], item.get("outbox")
     return State(
-        key=key,
-        version=item["version"],
-        as_of=item["as_of"],
-        facts=packing.read(bytes(attributes["facts"]["B"])) if "facts" in attributes else packing.NOTHING,
-        folded_before=item.get("folded_before"),
-        registers=_parse_registers(key, item),
-        first_session=_parse_first_session(item.get("first_session")),
-        alerts=Alerts(
-            {name: Firing(**firing) for name, firing in item["alerts"].items()},
-            {name: Episodes(**episodes) for name, episodes in item["alert_episodes"].items()},
-            tuple(item.get("outbox", ())),
+        key,
+        item["version"],
+        item["as_of"],
+        packing.read(bytes(attributes["facts"]["B"])) if "facts" in attributes else packing.NOTHING,
+        item.get("folded_before"),
+        _parse_registers(key, item),
+        _parse_first_session(item["first_session"]) if "first_session" in item else None,
+        Alerts(
+            {name: Firing(**each) for name, each in firing.items()},
+            {name: Episodes(**each) for name, each in episodes.items()},
+            tuple(outbox or ()),
         ),
-        stored=attributes,
+        attributes,
     )
 
 
@@ -131,32 +132,28 @@ def _check_types(item: Mapping[str, Any]) -> None:
     for name in ("version", "as_of", "folded_before"):
         if not isinstance(number := item.get(name, 0), int) or not 0 <= number < 1 << 47:
             raise ValueError(f"{name} is {number!r}, not a whole number below 2^47")
-    if not all(isinstance(each, str) for each in item.get("outbox", ())):
-        raise ValueError("outbox holds something else than strings")
     for notification in item.get("outbox", ()):
+        if not isinstance(notification, str):
+            raise TypeError("outbox holds something else than strings")
         from_iso(json.loads(notification)["timestamp"])
 
 
 def _parse_registers(key: EntityKey, item: Mapping[str, Any]) -> dict[str, Register]:
     if key.entity_type == "student":
-        slots = {REPORTED: ("reported_at", item.get("reported"))}
-    elif key.entity_type == "tutor":
+        return {REPORTED: _parse_register(item["reported"], "reported_at")} if "reported" in item else {}
+    if key.entity_type == "tutor":
         availability = {name: item[name] for name in _AVAILABILITY if name in item}
-        slots = {AVAILABILITY: ("availability_at", availability if "availability_at" in item else None)}
-    else:
-        slots = {slot: ("updated_at", value) for slot, value in item[_SLOT_MAPS[key.entity_type]].items()}
-    return {
-        slot: Register(from_iso(value[at]), {name: each for name, each in value.items() if name != at})
-        for slot, (at, value) in slots.items()
-        if value is not None
-    }
+        return {AVAILABILITY: _parse_register(availability, "availability_at")} if "availability_at" in item else {}
+    slots = item[_SLOT_MAPS[key.entity_type]]
+    return {slot: _parse_register(value, "updated_at") for slot, value in slots.items()}
 
 
-def _parse_first_session(stored: Mapping[str, Any] | None) -> FirstSession | None:
-    if stored is None:
-        return None
-    codes = {name: code for code, name in _OUTCOMES.items()}
-    return FirstSession(**{**stored, "outcome": codes[stored["outcome"]]})
+def _parse_register(value: dict[str, Any], at: str) -> Register:
+    return Register(from_iso(value.pop(at)), value)
+
+
+def _parse_first_session(stored: Mapping[str, Any]) -> FirstSession:
+    return FirstSession(**{**stored, "outcome": _OUTCOME_CODES[stored["outcome"]]})
 
 
 def public_metrics(state: State, measured: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,17 +259,17 @@ def _kept(state: State, before: State) -> Iterator[str]:
 
 def to_attribute(value: Any) -> AttributeValue:
     """A plain value as a DynamoDB attribute value."""
-    match value:
-        case bool():
-            return {"BOOL": value}
-        case str():
-            return {"S": value}
-        case int() | float():
-            return {"N": repr(value)}
-        case dict():
-            return {"M": {name: to_attribute(each) for name, each in value.items()}}
-        case list() | tuple():
-            return {"L": [to_attribute(each) for each in value]}
+    kind = type(value)
+    if kind is str:
+        return {"S": value}
+    if kind is int or kind is float:
+        return {"N": repr(value)}
+    if kind is bool:
+        return {"BOOL": value}
+    if kind is dict:
+        return {"M": {name: to_attribute(each) for name, each in value.items()}}
+    if kind is list or kind is tuple:
+        return {"L": [to_attribute(each) for each in value]}
     raise TypeError(
         f"{type(value).__name__} {value!r} has no attribute value; allowed: bool, str, int, float, dict, list"
     )
@@ -281,15 +278,15 @@ def to_attribute(value: Any) -> AttributeValue:
 def from_attribute(attribute: AttributeValue) -> Any:
     """The inverse of `to_attribute`; whole numbers are ints."""
     ((kind, value),) = attribute.items()
-    match kind:
-        case "N":
-            return int(value) if value.lstrip("-").isdigit() else _plain(float(value))
-        case "M":
-            return {name: from_attribute(each) for name, each in value.items()}
-        case "L":
-            return [from_attribute(each) for each in value]
-        case _:
-            return value
+    if kind == "S":
+        return value
+    if kind == "N":
+        return int(value) if value.lstrip("-").isdigit() else _plain(float(value))
+    if kind == "M":
+        return {name: from_attribute(each) for name, each in value.items()}
+    if kind == "L":
+        return [from_attribute(each) for each in value]
+    return value
 
 
 def differs(before: AttributeValue | None, after: AttributeValue | None) -> bool:

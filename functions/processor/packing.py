@@ -41,6 +41,7 @@ _NO_RATING: Final = 0xFFFF
 _U16: Final = 1 << 16
 _U32: Final = 1 << 32
 HEADER_BYTES: Final = _HEADER.size
+_WORDS_A_BATCH: Final = 1 << 16
 _END_OF_NAME: Final = b"\xff"  # no byte of UTF-8
 
 NARROW_BYTES: Final = _NARROW * _WORD
@@ -66,24 +67,25 @@ class Packed(NamedTuple):
     narrow: bytes
     wide: bytes
     folded: bytes
-    subjects: tuple[str, ...]
-    """The subjects that rows refer to, sorted."""
-    tutors: tuple[str, ...]
+    subjects: tuple[bytes, ...]
+    """The subjects that rows refer to, in UTF-8, sorted."""
+    tutors: tuple[bytes, ...]
     """The tutors likewise."""
 
 
 NOTHING: Final = Packed(b"", b"", b"", b"", (), ())
 
 
-def assemble(narrow: bytes, wide: bytes, folded: bytes, subjects: Sequence[str], tutors: Sequence[str]) -> Packed:
+def assemble(narrow: bytes, wide: bytes, folded: bytes, subjects: Sequence[bytes], tutors: Sequence[bytes]) -> Packed:
     """Facts of these sections and sorted names; `NOTHING` without any row."""
     if not (narrow or wide or folded):
         return NOTHING
-    names = b"".join(name.encode() + _END_OF_NAME for name in (*subjects, *tutors))
+    names = _END_OF_NAME.join((*subjects, *tutors, b"")) if subjects or tutors else b""
     header = _HEADER.pack(
         VERSION, 0, len(wide) // WIDE_BYTES, len(folded) // FOLDED_BYTES, len(subjects), len(tutors), len(names)
     )
-    return Packed(header + narrow + wide + folded + names, narrow, wide, folded, tuple(subjects), tuple(tutors))
+    blob = b"".join((header, narrow, wide, folded, names))
+    return Packed(blob, narrow, wide, folded, tuple(subjects), tuple(tutors))
 
 
 def read(blob: bytes) -> Packed:
@@ -125,16 +127,15 @@ def read(blob: bytes) -> Packed:
     return packed
 
 
-def _names_of(section: bytes) -> tuple[str, ...]:
-    if not section:
-        return ()
+def _names_of(section: bytes) -> tuple[bytes, ...]:
     *names, rest = section.split(_END_OF_NAME)
     if rest:
         raise UnreadableFacts("facts end within a name")
     try:
-        return tuple([name.decode() for name in names])
+        section.replace(_END_OF_NAME, b"\n").decode()
     except UnicodeDecodeError as error:
         raise UnreadableFacts(f"facts refer to a name that is not UTF-8: {error}") from None
+    return tuple(names)
 
 
 def _check_words(section: bytes, width: int) -> None:
@@ -215,12 +216,12 @@ def facts_of(packed: Packed) -> Iterator[Fact]:
         )
 
 
-def _name(names: Sequence[str], code: int) -> str | None:
+def _name(names: Sequence[bytes], code: int) -> str | None:
     if not code:
         return None
     if code > len(names):
         raise UnreadableFacts(f"facts refer to name {code} of {len(names)}")
-    return names[code - 1]
+    return names[code - 1].decode()
 
 
 # -- many entities, column by column ----------------------------------------------------------------------------------
@@ -228,11 +229,10 @@ def _name(names: Sequence[str], code: int) -> str | None:
 
 def things(stored: Sequence[Packed]) -> pl.LazyFrame:
     """What windows are made of, `windows.THINGS`: every row of these entities, folded ones included."""
-    narrow = _words([each.narrow for each in stored], _NARROW)
     head, tail = pl.col("w1"), pl.col("w2")
     time = (head // _U16).cast(pl.Int64)
     frames = [
-        narrow.lazy().select(
+        _words([each.narrow for each in stored], _NARROW).select(
             "entity",
             session=head % 2 == SESSION,
             time=time,
@@ -242,9 +242,8 @@ def things(stored: Sequence[Packed]) -> pl.LazyFrame:
         )
     ]
     if any(each.wide for each in stored):
-        wide = _words([each.wide for each in stored], _WIDE)
         frames.append(
-            wide.lazy().select(
+            _words([each.wide for each in stored], _WIDE).select(
                 "entity",
                 session=head % 2 == SESSION,
                 time=time,
@@ -256,7 +255,7 @@ def things(stored: Sequence[Packed]) -> pl.LazyFrame:
     if any(each.folded for each in stored):
         hours = _hours(_words([each.folded for each in stored], _FOLDED))
         frames.append(
-            hours.lazy().select(
+            hours.select(
                 "entity",
                 (pl.col("kind") == SESSION).alias("session"),
                 "time",
@@ -279,8 +278,8 @@ def _rating(rating: pl.Expr) -> dict[str, pl.Expr]:
 
 def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The facts of several entities, frames of `ROWS` and of `FOLDED`; `entity` is the position in `stored`."""
-    narrow = _words([each.narrow for each in stored], _NARROW)
-    wide = _words([each.wide for each in stored], _WIDE)
+    narrow = _words([each.narrow for each in stored], _NARROW).collect()
+    wide = _words([each.wide for each in stored], _WIDE).collect()
 
     time = (pl.col("w1") // _U16).cast(pl.Int64)
     rating = pl.col("w2") // _U16 % _U16
@@ -313,10 +312,10 @@ def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
             )
         )
     hours = _hours(_words([each.folded for each in stored], _FOLDED))
-    return pl.concat([each.select(ROWS.names()) for each in rows]), hours
+    return pl.concat([each.select(ROWS.names()) for each in rows]), hours.collect()
 
 
-def _hours(folded: pl.DataFrame) -> pl.DataFrame:
+def _hours(folded: pl.LazyFrame) -> pl.LazyFrame:
     return folded.select(
         "entity",
         kind=pl.col("w0") % 256,
@@ -327,9 +326,9 @@ def _hours(folded: pl.DataFrame) -> pl.DataFrame:
     ).select(FOLDED.names())
 
 
-def _names(lists: Sequence[Sequence[str]], code: pl.Expr) -> pl.Expr:
+def _names(lists: Sequence[Sequence[bytes]], code: pl.Expr) -> pl.Expr:
     """Codes as names: code 1 of an entity is the first name of its own list."""
-    every = pl.Series([name for names in lists for name in names], dtype=pl.String)
+    every = pl.Series([name.decode() for names in lists for name in names], dtype=pl.String)
     if every.is_empty():
         return pl.lit(None, pl.String)
     before = pl.Series([0, *accumulate(len(names) for names in lists)], dtype=pl.Int64)
@@ -337,26 +336,25 @@ def _names(lists: Sequence[Sequence[str]], code: pl.Expr) -> pl.Expr:
     return pl.lit(every).gather(pl.when(code > 0).then(position))
 
 
-def _words(sections: Sequence[bytes], width: int) -> pl.DataFrame:
-    """Sections of fixed-width rows as a frame: entity (UInt32), w0 ... (UInt64)."""
+def _words(sections: Sequence[bytes], width: int) -> pl.LazyFrame:
+    """Sections of fixed-width rows as a frame: entity (UInt32), w0 ... (UInt64); part of the query that reads it."""
     counts = [len(section) // (width * _WORD) for section in sections]
     total = sum(counts)
     columns = {f"w{position}": pl.UInt64 for position in range(width)}
     if not total:
-        return pl.DataFrame(schema={"entity": pl.UInt32, **columns})
-    words = _column(b"".join(sections), pl.UInt64, total * width)
+        return pl.LazyFrame(schema={"entity": pl.UInt32, **columns})
     entities = b"".join(entity.to_bytes(4, "little") * count for entity, count in enumerate(counts))
-    return pl.DataFrame(
-        {
-            "entity": _column(entities, pl.UInt32, total),
-            **{name: words.gather_every(width, position) for position, name in enumerate(columns)},
-        }
+    joined = pl.DataFrame({"entities": [entities], "words": [b"".join(sections)]})
+    words = _numbers("words", pl.UInt64, total * width)
+    return joined.lazy().select(
+        _numbers("entities", pl.UInt32, total).alias("entity"),
+        *(words.gather_every(width, position).alias(name) for position, name in enumerate(columns)),
     )
 
 
-def _column(joined: bytes, dtype: type[pl.DataType], length: int) -> pl.Series:
-    """Little-endian numbers as a series."""
-    return pl.Series([joined], dtype=pl.Binary).bin.reinterpret(dtype=pl.Array(dtype, length)).explode()
+def _numbers(column: str, dtype: type[pl.DataType], length: int) -> pl.Expr:
+    """The little-endian numbers in the one binary value of a column, as rows."""
+    return pl.col(column).bin.reinterpret(dtype=pl.Array(dtype, length)).explode()
 
 
 def pack(rows: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> Mapping[int, Packed]:
@@ -409,7 +407,7 @@ def pack(rows: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> M
     packed = {}
     for entity in wanted:
         narrow_bytes, wide_bytes, folded_bytes = (section.get(entity, b"") for section in sections)
-        subjects, tutors = names.get(entity, ((), ()))
+        subjects, tutors = ([name.encode() for name in each] for each in names.get(entity, ((), ())))
         packed[entity] = assemble(narrow_bytes, wide_bytes, folded_bytes, subjects, tutors)
     return packed
 
@@ -453,13 +451,18 @@ def _bytes_of(words: pl.Series) -> bytes:
     """The memory of a UInt64 series without nulls.
 
     It is the body of the second message of an uncompressed Arrow IPC stream (Apache Arrow columnar format,
-    "Encapsulated message format"): after the schema, one record batch whose only buffer is the column.
+    "Encapsulated message format"): after the schema, one record batch whose only buffer is the column. Polars makes
+    several batches of a long column, so a long one is written in slices.
     """
+    return b"".join(_body(part) for part in words.to_frame().iter_slices(_WORDS_A_BATCH))
+
+
+def _body(words: pl.DataFrame) -> bytes:
     stream = io.BytesIO()
-    words.rechunk().to_frame().write_ipc_stream(stream, compression="uncompressed")
+    words.rechunk().write_ipc_stream(stream, compression="uncompressed")
     raw = stream.getvalue()
     body = 0
     for _ in ("schema", "record batch"):
         _, metadata = struct.unpack_from("<Ii", raw, body)
         body += 8 + metadata
-    return raw[body : body + words.len() * _WORD]
+    return raw[body : body + words.height * _WORD]

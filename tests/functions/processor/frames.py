@@ -1,7 +1,7 @@
 """Facts as tests write them, one entity's or several's as frames, and what arrives for Hypothesis."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 

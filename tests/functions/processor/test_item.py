@@ -88,7 +88,7 @@ AVAILABILITY = {
     "timezone": "Europe/Berlin",
     "accepts_instant_book": False,
 }
-FACTS = assemble(narrow_row(told(SESSION, 1, NOW, subject="algebra"), 1, 0), b"", b"", ["algebra"], [])
+FACTS = assemble(narrow_row(told(SESSION, 1, NOW, subject="algebra"), 1, 0), b"", b"", [b"algebra"], [])
 EPISODES = Episodes(episode=2, notification=3, sent_at=NOW, highest=2, reminders=1)
 FIRST = FirstSession(NOW, 2**64 - 1, "algebra", NOW, "tut_1", NOW + 1, SUCCESS, NOW + 2)
 

@@ -81,8 +81,8 @@ def test_a_row_is_read_and_written_alone_as_among_all(facts: pl.DataFrame) -> No
     read_back = list(facts_of(packed))
     made = facts.filter(pl.col("entity") == 0).iter_rows(named=True)
     assert sorted(read_back, key=lambda each: each[:3]) == sorted(map(fact, made), key=lambda each: each[:3])
-    codes = {name: code for code, name in enumerate(packed.subjects, 1)} | {None: 0}
-    taught = {name: code for code, name in enumerate(packed.tutors, 1)} | {None: 0}
+    codes: dict[str | None, int] = {name.decode(): code for code, name in enumerate(packed.subjects, 1)} | {None: 0}
+    taught: dict[str | None, int] = {name.decode(): code for code, name in enumerate(packed.tutors, 1)} | {None: 0}
     plain = [each for each in read_back if is_plain(each)]
     assert packed.narrow == b"".join(narrow_row(each, codes[each.subject], taught[each.tutor]) for each in plain)
 
@@ -99,6 +99,18 @@ def test_entities_without_facts_keep_the_places_of_the_others() -> None:
     facts, _ = unpack([NOTHING, packed, NOTHING, packed])
     assert facts["entity"].to_list() == [1, 3]
     assert facts["subject"].to_list() == ["algebra", "algebra"]
+
+
+def test_a_million_words_are_packed_as_few_are() -> None:
+    made = pl.DataFrame(
+        {"entity": [0] * 350_000, "kind": [SESSION] * 350_000, "id": range(350_000), "time": NOW, "last": NOW},
+        schema_overrides=NO_ROWS.schema,
+    )
+    facts = (
+        pl.concat([made, NO_ROWS], how="diagonal").with_columns(outcome=pl.lit(0, pl.UInt64)).select(NO_ROWS.columns)
+    )
+    unpacked, _ = unpack([pack(facts, NO_HOURS, [0])[0]])
+    assert_frame_equal(unpacked, facts)
 
 
 NARROW = [
@@ -181,7 +193,7 @@ def test_sections_are_stored_one_after_the_other() -> None:
 
 def test_names_are_stored_once_and_sorted() -> None:
     packed = pack(rows(*NARROW, *WIDE), NO_HOURS, [0])[0]
-    assert (packed.subjects, packed.tutors) == (("algebra", "Ökologie"), ("tut_1",))
+    assert (packed.subjects, packed.tutors) == ((b"algebra", "Ökologie".encode()), (b"tut_1",))
 
 
 SOUND = pack(rows(*NARROW, *WIDE), hours(*FOLDED), [0])[0].blob
