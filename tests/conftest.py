@@ -1,13 +1,18 @@
-"""What tests of several directories share: a running local AWS, one for each worker that wants it."""
+"""What tests of several directories share: a running local AWS, one for each worker that wants it; Lambda's Python."""
 
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pulumi_aws as aws
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bundle.layer import PYTHON, LayerError, with_bytecode
+from local import runtime_api
 from local.ministack import LocalAws, LocalAwsError, ensure_python, running
 
 with warnings.catch_warnings():
@@ -34,3 +39,26 @@ def ministack() -> Iterator[LocalAws]:
         pytest.skip(f"ministack cannot be installed here: {error}")
     with running("us-east-1") as local_aws:
         yield local_aws
+
+
+@pytest.fixture(scope="session")
+def lambda_python() -> str:
+    """An interpreter of the version that the functions have in Lambda: this one, or the one on PATH."""
+    for python in (sys.executable, f"python{PYTHON}"):
+        try:
+            with_bytecode("x86_64", python)
+        except LayerError as error:
+            reason = error
+        else:
+            command = [python, "-c", "import sys; print(sys.executable)"]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    pytest.skip(f"no Python {PYTHON} here: {reason}")
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Path:
+    """What Lambda's runtime brings, the runtime interface client with it, for this interpreter."""
+    try:
+        return runtime_api.runtime_directory()
+    except runtime_api.RuntimeApiError as error:
+        pytest.skip(f"the runtime interface client cannot be installed here: {error}")

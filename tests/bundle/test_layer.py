@@ -11,23 +11,33 @@ from bundle import layer
 
 
 class Pip:
-    """Stands for pip: puts files where it was asked to, and remembers the commands."""
+    """Stands for pip and an interpreter: puts files where it was asked to, and remembers the commands."""
 
     def __init__(self) -> None:
         self.commands: list[list[str]] = []
         self.failure = ""
+        self.interpreter = "CPython 3.12.8"
 
     def __call__(self, command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        if command[1] == "-c":
+            return subprocess.CompletedProcess(command, 0, stdout=f"{self.interpreter}\n", stderr="")
         self.commands.append(command)
+        if "compileall" in command:
+            return subprocess.CompletedProcess(command, bool(self.failure), stdout=self.failure, stderr="")
         (target,) = [word.partition("=")[2] for word in command if word.startswith("--target=")]
         for name in (
             "polars/__init__.py",
+            "polars/_plr.pyi",
+            "polars/py.typed",
             "polars/tests/test_it.py",
             "polars/__pycache__/x.pyc",
             "bin/jp.py",
             *(
                 f"polars-2.1.0.dist-info/{n}"
-                for n in ("METADATA", "RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+                for n in (
+                    *("METADATA", "RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json", "top_level.txt"),
+                    *("licenses/LICENSE", "sboms/polars.json"),
+                )
             ),
         ):
             path = Path(target) / name
@@ -65,7 +75,11 @@ def test_the_local_layer_is_for_this_interpreter(pip: Pip) -> None:
 def test_only_what_runs_is_kept(pip: Pip) -> None:
     path = layer.build("x86_64")
     kept = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-    assert kept == ["python/polars-2.1.0.dist-info/METADATA", "python/polars/__init__.py"]
+    assert kept == [
+        "python/polars-2.1.0.dist-info/METADATA",
+        "python/polars-2.1.0.dist-info/licenses/LICENSE",
+        "python/polars/__init__.py",
+    ]
     assert sorted(entry.name for entry in path.parent.iterdir() if entry.suffix != ".lock") == [
         "layer-x86_64",
         "layer-x86_64.stamp",
@@ -98,8 +112,58 @@ def test_the_program_gets_the_archive_with_the_hash_of_its_inputs(pip: Pip) -> N
     found = layer.layer_archive("arm64")
     assert Path(found.archive.path).resolve() == path
     assert found.input_hash == layer.input_hash("arm64") != layer.input_hash("x86_64")
-    assert found.size == 10
-    assert layer.layer_archive("x86_64", str(path)).input_hash == found.input_hash
+    assert found.size == 15
+    assert layer.layer_archive("arm64", str(path)).input_hash == found.input_hash
+
+
+def test_a_layer_for_the_other_architecture_is_an_error_but_the_local_one_is_not(pip: Pip) -> None:
+    path = layer.build("arm64")
+    with pytest.raises(layer.LayerError, match=r"layer-arm64 is for arm64: the setting architecture is x86_64\.$"):
+        layer.layer_archive("x86_64", str(path))
+    local = str(layer.build(layer.LOCAL))
+    assert layer.layer_archive("x86_64", local).input_hash == layer.layer_archive("arm64", local).input_hash
+
+
+def test_bytecode_is_compiled_by_the_named_release_under_the_path_in_lambda(pip: Pip) -> None:
+    assert layer.main(["--arch", "arm64", "--bytecode", "python3.12"]) == 0
+    path = layer.layer_directory("arm64-cpython-3.12.8")
+    _, command = pip.commands
+    assert command[0] == "python3.12"
+    assert "--invalidation-mode=unchecked-hash" in command
+    assert command[-5:] == ["-s", *[f"{path}.new/python"], "-p", "/opt/python", f"{path}.new/python"]
+    assert layer.layer_archive("arm64", str(path)).input_hash != layer.input_hash("arm64")
+    with pytest.raises(layer.LayerError, match="the setting architecture is x86_64"):
+        layer.layer_archive("x86_64", str(path))
+    assert not layer.layer_directory("arm64").exists()
+
+
+def test_bytecode_of_another_release_is_another_layer(pip: Pip) -> None:
+    layer.main(["--arch", "arm64", "--bytecode", "python3.12"])
+    pip.interpreter = "CPython 3.12.9"
+    layer.main(["--arch", "arm64", "--bytecode", "python3.12"])
+    assert len(pip.commands) == 4
+    wanted = layer.layer_directory("arm64-cpython-3.12.7")
+    with pytest.raises(
+        layer.LayerError, match=r"run `make layer BYTECODE=python3.12` where that is CPython 3\.12\.7\.$"
+    ):
+        layer.layer_archive("arm64", str(wanted))
+
+
+@pytest.mark.parametrize("interpreter", ["CPython 3.11.7", "PyPy 3.12.4", "CPython 3.120.1"])
+def test_an_interpreter_of_another_version_is_an_error(
+    pip: Pip, interpreter: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pip.interpreter = interpreter
+    assert layer.main(["--arch", "arm64", "--bytecode", "python3.12"]) == 1
+    assert capsys.readouterr().err == (
+        f"The interpreter python3.12 is {interpreter}: Lambda's bytecode is CPython 3.12's.\n"
+    )
+    assert not pip.commands
+
+
+def test_an_interpreter_that_is_not_there_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert layer.main(["--arch", "arm64", "--bytecode", "/no/such/python"]) == 1
+    assert capsys.readouterr().err == "The interpreter /no/such/python can't be run: No such file or directory.\n"
 
 
 def test_a_layer_that_is_not_built_is_an_error(pip: Pip) -> None:
@@ -119,7 +183,7 @@ def test_a_layer_of_other_requirements_is_an_error(pip: Pip) -> None:
 def test_a_layer_that_exceeds_lambdas_limit_is_an_error(pip: Pip, monkeypatch: pytest.MonkeyPatch) -> None:
     layer.build("arm64")
     monkeypatch.setattr(layer, "LIMIT", 9)
-    with pytest.raises(layer.LayerError, match=r"has 10 bytes and the code \d+: Lambda allows 9 together"):
+    with pytest.raises(layer.LayerError, match=r"has 15 bytes and the code \d+: Lambda allows 9 together"):
         layer.layer_archive("arm64")
 
 
@@ -131,4 +195,6 @@ def test_requirements_are_pinned_with_hashes_and_name_no_host() -> None:
     wanted = layer.REQUIREMENTS.with_suffix(".in").read_text(encoding="utf-8")
     assert set(re.findall(r"^[a-z0-9-]+==.*$", wanted, flags=re.MULTILINE)) <= pinned
     assert len(re.findall(r"^\S+==", text, flags=re.MULTILINE)) == len(pinned)
+    # pip evaluates a marker for the machine that builds, not for Lambda's.
+    assert ";" not in text
     assert not {"boto3", "botocore"} & {name.partition("==")[0] for name in pinned}
