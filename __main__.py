@@ -1,4 +1,5 @@
-"""The whole system in the order the data flows: stream, table, bus, processor, and a simulator to feed it."""
+"""The whole system in the order the data flows: stream, table, bus, processor, a simulator to feed it, and what watches
+it all."""
 
 import pulumi
 
@@ -7,6 +8,7 @@ from bundle.layer import layer_archive
 from components.alert_bus import AlertBus
 from components.event_stream import EventStream
 from components.metrics_store import MetricsStore
+from components.observability import Observability
 from components.simulator import Simulator
 from components.stream_processor import StreamProcessor
 from components.tags import tag_everything
@@ -31,6 +33,8 @@ store = MetricsStore(
     "metrics",
     {
         "name_prefix": settings.name_prefix,
+        "existing_arn": settings.existing_table_arn,
+        "existing_key_arn": settings.existing_table_key_arn,
         "entity_type_health_index": settings.entity_type_health_index_enabled,
         "last_updated_index": settings.last_updated_index_enabled,
         "due_index": settings.due_index_enabled,
@@ -42,6 +46,7 @@ bus = AlertBus(
     "alerts",
     {
         "name_prefix": settings.name_prefix,
+        "existing_bus_arn": settings.existing_bus_arn,
         "critical_emails": list(settings.alert_emails_critical),
         "warning_emails": list(settings.alert_emails_warning),
         "info_emails": list(settings.alert_emails_info),
@@ -63,6 +68,7 @@ processor = StreamProcessor(
         "stream_key_arn": settings.existing_stream_key_arn,
         "table_arn": store.table_arn,
         "table_name": store.table_name,
+        "table_key_arn": settings.existing_table_key_arn,
         "bus_arn": bus.bus_arn,
         "bus_name": bus.bus_name,
         "batch_size": settings.batch_size,
@@ -75,6 +81,7 @@ processor = StreamProcessor(
         "architecture": settings.architecture,
         "log_level": settings.log_level,
         "log_retention_days": settings.log_retention_days,
+        "tracing": settings.tracing_enabled,
         "ib_calls_warning": settings.ib_calls_warning,
         "health_warning": settings.health_warning,
         "health_critical": settings.health_critical,
@@ -103,6 +110,39 @@ simulator = Simulator(
         "architecture": settings.architecture,
         "log_level": settings.log_level,
         "log_retention_days": settings.log_retention_days,
+        "tracing": settings.tracing_enabled,
+    },
+)
+
+operations = Observability(
+    "operations",
+    {
+        "name_prefix": settings.name_prefix,
+        "emails": list(settings.operations_emails),
+        "topic_key_arn": bus.topic_key_arn,
+        "stream_name": stream.stream_name,
+        "mapping_uuid": processor.mapping_uuid,
+        "function_name": processor.function_name,
+        "roll_function_name": processor.roll_function_name,
+        "memory_mb": settings.processor_memory_mb,
+        "timeout_seconds": settings.processor_timeout_seconds,
+        "roll_interval_minutes": settings.roll_interval_minutes,
+        "roll_enabled": settings.due_index_enabled,
+        "table_name": store.table_name,
+        "index_names": store.index_names,
+        "bus_name": bus.bus_name,
+        "rule_names": [*bus.rule_names],
+        "alert_topic_arns": [bus.critical_topic_arn, bus.warning_topic_arn, bus.info_topic_arn],
+        "dead_letter_queue_arn": bus.dead_letter_queue_arn,
+        "iterator_age_minutes": settings.iterator_age_alarm_minutes,
+        "function_errors": settings.function_errors_alarm_count,
+        "function_throttles": settings.function_throttles_alarm_count,
+        "duration_percent": settings.duration_alarm_percent,
+        "quarantined_records": settings.quarantine_alarm_records,
+        "table_failures": settings.table_failures_alarm_count,
+        "roll_intervals": settings.roll_alarm_intervals,
+        "unsent_minutes": settings.unsent_alarm_minutes,
+        "protect": settings.production,
     },
 )
 
@@ -117,3 +157,5 @@ pulumi.export("WarningTopicArn", bus.warning_topic_arn)
 pulumi.export("InfoTopicArn", bus.info_topic_arn)
 pulumi.export("DeadLetterQueueUrl", bus.dead_letter_queue_url)
 pulumi.export("QuarantineBucketName", processor.quarantine_bucket_name)
+pulumi.export("OperationsTopicArn", operations.topic_arn)
+pulumi.export("DashboardUrl", operations.dashboard_url)

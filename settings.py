@@ -114,6 +114,19 @@ class Settings:
     existing_stream_key_arn: str = _text(
         "", r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?", "a KMS key's ARN or empty"
     )
+    existing_table_arn: str = _text(
+        "",
+        r"(arn:aws[a-z-]*:dynamodb:[a-z0-9-]+:[0-9]{12}:table/[A-Za-z0-9_.-]{3,255})?",
+        "a DynamoDB table's ARN or empty",
+    )
+    existing_table_key_arn: str = _text(
+        "", r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?", "a KMS key's ARN or empty"
+    )
+    existing_bus_arn: str = _text(
+        "",
+        r"(arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/[A-Za-z0-9_.-]{1,256})?",
+        "an event bus's ARN or empty",
+    )
     stream_shards: int = _whole(0, 0, 500)
     stream_retention_hours: int = _whole(24, 24, 8760)
 
@@ -129,6 +142,7 @@ class Settings:
     processor_timeout_seconds: int = _whole(120, 10, 900)
     log_level: str = _one_of("INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
     log_retention_days: int = _log_retention(14)
+    tracing_enabled: bool = _flag(False)
 
     ib_calls_warning: int = _whole(3, 1, 1_000_000)
     health_warning: int = _whole(70, 0, 100)
@@ -149,6 +163,16 @@ class Settings:
     topic_key_enabled: bool = _flag(False)
     dlq_retention_days: int = _whole(14, 1, 14)
     quarantine_expiry_days: int = _whole(30, 1, 3650)
+
+    operations_emails: tuple[str, ...] = _emails()
+    iterator_age_alarm_minutes: int = _whole(10, 1, 10_080)
+    function_errors_alarm_count: int = _whole(1, 1, 1_000_000)
+    function_throttles_alarm_count: int = _whole(10, 1, 1_000_000)
+    duration_alarm_percent: int = _whole(75, 10, 100)
+    quarantine_alarm_records: int = _whole(1, 1, 1_000_000)
+    table_failures_alarm_count: int = _whole(10, 1, 1_000_000)
+    roll_alarm_intervals: int = _whole(3, 2, 10)
+    unsent_alarm_minutes: int = _whole(15, 1, 1440)
 
     simulator_enabled: bool = _flag(False)
     simulator_streams: int = _whole(50, 1, 1000)
@@ -198,11 +222,21 @@ class Settings:
                 f"maxRecordAgeSeconds is {self.max_record_age_seconds}: it must be below streamRetentionHours ({hours})"
             )
             yield {"maxRecordAgeSeconds", "streamRetentionHours"}, text
+        if self.iterator_age_alarm_minutes >= hours * 60:
+            # The stream would drop records before anybody hears of it.
+            text = (
+                f"iteratorAgeAlarmMinutes is {self.iterator_age_alarm_minutes}: "
+                f"it must be below streamRetentionHours ({hours})"
+            )
+            yield {"iteratorAgeAlarmMinutes", "streamRetentionHours"}, text
         if self.existing_stream_key_arn and not self.existing_stream_arn:
             text = (
                 f"existingStreamKeyArn is {self.existing_stream_key_arn!r}: it must be empty without existingStreamArn"
             )
             yield {"existingStreamKeyArn", "existingStreamArn"}, text
+        if self.existing_table_key_arn and not self.existing_table_arn:
+            text = f"existingTableKeyArn is {self.existing_table_key_arn!r}: it must be empty without existingTableArn"
+            yield {"existingTableKeyArn", "existingTableArn"}, text
 
 
 def key_of(name: str) -> str:

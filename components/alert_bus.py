@@ -1,4 +1,5 @@
-"""The bus of alerts: a topic a severity, a dead-letter queue behind every target, further consumers in one call.
+"""The bus of alerts, created or already there: a topic a severity, a dead-letter queue behind every target, further
+consumers in one call.
 
 Alerts are raised and numbered by whoever puts them on the bus; nothing here changes one, and rules tell them apart by
 severity, status and source alone.
@@ -22,6 +23,9 @@ class AlertBusArgs(TypedDict):
     name_prefix: pulumi.Input[str]
     """Start of the names: bus `{name_prefix}-alerts`, topics and rules `{name_prefix}-alerts-{severity}`, dead-letter
     queue `{name_prefix}-alerts-dlq`."""
+    existing_bus_arn: NotRequired[str]
+    """ARN of a bus to use instead of creating one, in the stack's own account and region; its policy stays as it is.
+    Default: create it."""
     critical_emails: NotRequired[list[str]]
     """Addresses subscribed to the topic of critical alerts. Default none."""
     warning_emails: NotRequired[list[str]]
@@ -34,36 +38,55 @@ class AlertBusArgs(TypedDict):
     """Encrypt the topics with a customer managed key made for them. Default False: no key, since EventBridge can't
     publish to a topic under the AWS managed one."""
     protect: NotRequired[bool]
-    """Protect and retain the key. Default False."""
+    """Protect what is made: the bus, on which others' rules are, the topics with their confirmed subscriptions, the
+    queue, and the key, which is retained as well. Default False."""
 
 
 class AlertBus(pulumi.ComponentResource):
     """The bus of alerts: iops:index:AlertBus.
 
-    Children: `{name}-bus`; `{name}-dlq` with `-dlq-policy` and `-dlq-alarm`; with topic_key `{name}-key` and
-    `{name}-key-alias`; for each severity `{name}-{severity}-topic`, `-rule`, `-policy`, `-target` and one
-    `-email-{address}` an address.
+    Children: `{name}-bus` with `-bus-policy`, unless the bus exists; `{name}-dlq` with `-dlq-policy`; with topic_key
+    `{name}-key` and `{name}-key-alias`; for each severity `{name}-{severity}-topic`, `-rule`, `-policy`, `-target` and
+    one `-email-{address}` an address.
     Arguments: see AlertBusArgs. Outputs: bus_arn, bus_name, critical_topic_arn, warning_topic_arn, info_topic_arn,
-    dead_letter_queue_arn, dead_letter_queue_url.
+    dead_letter_queue_arn, dead_letter_queue_url, topic_key_arn (empty without a key; CloudWatch may use the key to
+    publish to `{name_prefix}-operations`).
     """
 
     bus_arn: pulumi.Output[str]
+    """The bus's ARN."""
     bus_name: pulumi.Output[str]
+    """Its name."""
     critical_topic_arn: pulumi.Output[str]
+    """The topic of critical alerts."""
     warning_topic_arn: pulumi.Output[str]
+    """The topic of warnings."""
     info_topic_arn: pulumi.Output[str]
+    """The topic of informational alerts."""
     dead_letter_queue_arn: pulumi.Output[str]
+    """The queue of what could not be delivered."""
     dead_letter_queue_url: pulumi.Output[str]
+    """Its URL."""
+    topic_key_arn: pulumi.Output[str]
+    """The key that encrypts the topics; empty without one."""
 
     def __init__(self, name: str, args: AlertBusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iops:index:AlertBus", name, dict(args), opts)
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
         self._prefix = pulumi.Output.concat(args["name_prefix"], "-alerts")
-        bus = aws.cloudwatch.EventBus(f"{name}-bus", name=self._prefix, opts=self._child)
-        self.bus_arn, self.bus_name = bus.arn, bus.name
+        # Those of subscribers too, as they come.
+        self.rule_names: list[pulumi.Output[str]] = []
+        self._protected = pulumi.ResourceOptions(parent=self, protect=args.get("protect", False))
+        if existing_bus_arn := args.get("existing_bus_arn", ""):
+            self.bus_arn = pulumi.Output.from_input(existing_bus_arn)
+            self.bus_name = pulumi.Output.from_input(existing_bus_arn.partition("/")[2])
+        else:
+            bus = self._make_bus()
+            self.bus_arn, self.bus_name = bus.arn, bus.name
         self._make_dead_letter_queue(args.get("dlq_retention_days", 14))
-        key = self._make_key(args.get("protect", False)) if args.get("topic_key", False) else None
+        key = self._make_key(args) if args.get("topic_key", False) else None
+        self.topic_key_arn = key.arn if key else pulumi.Output.from_input("")
         emails = {
             "critical": args.get("critical_emails", []),
             "warning": args.get("warning_emails", []),
@@ -80,6 +103,7 @@ class AlertBus(pulumi.ComponentResource):
                 "info_topic_arn": self.info_topic_arn,
                 "dead_letter_queue_arn": self.dead_letter_queue_arn,
                 "dead_letter_queue_url": self.dead_letter_queue_url,
+                "topic_key_arn": self.topic_key_arn,
             }
         )
 
@@ -143,66 +167,84 @@ class AlertBus(pulumi.ComponentResource):
         self._make_target(name, rule, target_arn, allowed)
         return rule
 
-    def grant_publish(self, name: str, role: pulumi.Input[str]) -> aws.iam.RolePolicy:
-        """Let the role of this name put alerts on the bus."""
-        return iam.grant(f"{self._name}-{name}-publish", role, publish_statements(self.bus_arn), self._child)
+    def grant_publish(self, name: str, role: pulumi.Input[str], source: str = AI_SOURCE) -> aws.iam.RolePolicy:
+        """Let the role of this name put alerts on the bus, under this source.
+
+        Raises
+        ------
+        ValueError
+            When the source is unknown: no rule would see the alerts, and a bus made here refuses them.
+        """
+        if source not in SOURCES:
+            raise ValueError(f"{name}: source is {source!r}: it must be one of {', '.join(SOURCES)}")
+        return iam.grant(f"{self._name}-{name}-publish", role, publish_statements(self.bus_arn, source), self._child)
+
+    def _make_bus(self) -> aws.cloudwatch.EventBus:
+        bus = aws.cloudwatch.EventBus(f"{self._name}-bus", name=self._prefix, opts=self._protected)
+        # events:source has a value for each entry of a call.
+        others = {"ForAnyValue:StringNotEquals": {"events:source": list(SOURCES)}}
+        put = ["events:PutEvents"]
+        statements = [iam.tls_only(put, [bus.arn]), iam.deny("OwnSourcesOnly", put, [bus.arn], others)]
+        aws.cloudwatch.EventBusPolicy(
+            f"{self._name}-bus-policy", event_bus_name=bus.name, policy=iam.document(statements), opts=self._child
+        )
+        return bus
 
     def _make_dead_letter_queue(self, retention_days: int) -> None:
-        name, queue_name = f"{self._name}-dlq", pulumi.Output.concat(self._prefix, "-dlq")
+        name = f"{self._name}-dlq"
         queue = aws.sqs.Queue(
             name,
-            name=queue_name,
+            name=pulumi.Output.concat(self._prefix, "-dlq"),
             message_retention_seconds=retention_days * 86_400,
             sqs_managed_sse_enabled=True,
-            opts=self._child,
+            opts=self._protected,
         )
         self.dead_letter_queue_arn, self.dead_letter_queue_url = queue.arn, queue.url
-        # A queue has one policy, so it names all of this bus's rules, those of later subscribers included.
-        rules = pulumi.Output.concat(self.bus_arn.apply(lambda arn: arn.replace(":event-bus/", ":rule/")), "/*")
+        # A queue has one policy, so it names all rules made here, those of later subscribers included. A rule on the
+        # default bus has no bus in its ARN.
+        on_bus = self.bus_arn.apply(lambda arn: arn.replace(":event-bus/", ":rule/").removesuffix("/default"))
+        rules = pulumi.Output.concat(on_bus, "/", self._prefix, "-*")
         send = iam.allow(
             ["sqs:SendMessage"],
             [queue.arn],
             service="events.amazonaws.com",
             condition={"ArnLike": {"aws:SourceArn": rules}},
         )
+        others = iam.deny("OwnRulesOnly", ["sqs:SendMessage"], [queue.arn], {"ArnNotLike": {"aws:SourceArn": rules}})
         self._queue_policy = aws.sqs.QueuePolicy(
-            f"{name}-policy", queue_url=queue.url, policy=iam.document([send]), opts=self._child
-        )
-        aws.cloudwatch.MetricAlarm(
-            f"{name}-alarm",
-            name=queue_name,
-            alarm_description="Alerts that could not be delivered are waiting in the dead-letter queue.",
-            namespace="AWS/SQS",
-            metric_name="ApproximateNumberOfMessagesVisible",
-            dimensions={"QueueName": queue.name},
-            statistic="Maximum",
-            period=60,
-            evaluation_periods=1,
-            comparison_operator="GreaterThanThreshold",
-            threshold=0,
-            treat_missing_data="notBreaching",
+            f"{name}-policy",
+            queue_url=queue.url,
+            policy=iam.document([send, others, iam.tls_only(["sqs:*"], [queue.arn])]),
             opts=self._child,
         )
 
-    def _make_key(self, protect: bool) -> aws.kms.Key:
+    def _make_key(self, args: AlertBusArgs) -> aws.kms.Key:
+        protect = args.get("protect", False)
         # The bus's own ARN tells partition, region and account, without a call.
         parts = self.bus_arn.apply(lambda arn: arn.split(":"))
         root = parts.apply(lambda p: f"arn:{p[1]}:iam::{p[4]}:root")
-        topics = pulumi.Output.concat(parts.apply(lambda p: f"arn:{p[1]}:sns:{p[3]}:{p[4]}:"), self._prefix, "-*")
+        topic = parts.apply(lambda p: f"arn:{p[1]}:sns:{p[3]}:{p[4]}:")
         owner = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
         # aws:SourceArn and aws:SourceAccount don't work here (SNS developer guide, key management: not supported for
         # EventBridge to encrypted topics); the encryption context, which SNS sets, does.
-        publish = iam.allow(
-            ["kms:Decrypt", "kms:GenerateDataKey*"],
-            ["*"],
-            service="events.amazonaws.com",
-            condition={"ArnLike": {"kms:EncryptionContext:aws:sns:topicArn": topics}},
-        )
+        topics = {
+            "events.amazonaws.com": pulumi.Output.concat(topic, self._prefix, "-*"),
+            "cloudwatch.amazonaws.com": pulumi.Output.concat(topic, args["name_prefix"], "-operations"),
+        }
+        publish = [
+            iam.allow(
+                ["kms:Decrypt", "kms:GenerateDataKey*"],
+                ["*"],
+                service=service,
+                condition={"StringLike": {"kms:EncryptionContext:aws:sns:topicArn": encrypted}},
+            )
+            for service, encrypted in topics.items()
+        ]
         key = aws.kms.Key(
             f"{self._name}-key",
             description=pulumi.Output.concat("Encrypts the topics ", self._prefix),
             enable_key_rotation=True,
-            policy=iam.document([owner, publish]),
+            policy=iam.document([owner, *publish]),
             opts=pulumi.ResourceOptions(parent=self, protect=protect, retain_on_delete=protect),
         )
         aws.kms.Alias(
@@ -219,7 +261,7 @@ class AlertBus(pulumi.ComponentResource):
             f"{name}-topic",
             name=pulumi.Output.concat(self._prefix, "-", severity),
             kms_master_key_id=key.arn if key else None,
-            opts=self._child,
+            opts=self._protected,
         )
         rule = self._make_rule(severity, {"source": list(SOURCES), "detail": {"severity": [severity]}})
         publish = iam.allow(
@@ -228,7 +270,15 @@ class AlertBus(pulumi.ComponentResource):
             service="events.amazonaws.com",
             condition={"ArnEquals": {"aws:SourceArn": rule.arn}},
         )
-        policy = aws.sns.TopicPolicy(f"{name}-policy", arn=topic.arn, policy=iam.document([publish]), opts=self._child)
+        # Without the Deny, whatever identity of the account may publish to every topic could send a false alert.
+        others = iam.deny("OwnRuleOnly", ["sns:Publish"], [topic.arn], {"ArnNotEquals": {"aws:SourceArn": rule.arn}})
+        policy = aws.sns.TopicPolicy(
+            f"{name}-policy",
+            arn=topic.arn,
+            # A topic's policy knows no sns:*.
+            policy=iam.document([publish, others, iam.tls_only(["sns:Publish"], [topic.arn])]),
+            opts=self._child,
+        )
         self._make_target(severity, rule, topic.arn, [policy])
         for address in emails:
             aws.sns.TopicSubscription(
@@ -241,13 +291,15 @@ class AlertBus(pulumi.ComponentResource):
         return topic
 
     def _make_rule(self, name: str, pattern: dict[str, Any]) -> aws.cloudwatch.EventRule:
-        return aws.cloudwatch.EventRule(
+        rule = aws.cloudwatch.EventRule(
             f"{self._name}-{name}-rule",
             name=pulumi.Output.concat(self._prefix, "-", name),
             event_bus_name=self.bus_name,
             event_pattern=pulumi.Output.json_dumps(pattern),
             opts=self._child,
         )
+        self.rule_names.append(rule.name)
+        return rule
 
     def _make_target(
         self,
@@ -268,6 +320,11 @@ class AlertBus(pulumi.ComponentResource):
         )
 
 
-def publish_statements(bus_arn: pulumi.Input[str]) -> Sequence[iam.Statement]:
-    """What putting alerts on the bus needs."""
-    return [iam.allow(["events:PutEvents"], [bus_arn])]
+def publish_statements(bus_arn: pulumi.Input[str], source: str) -> Sequence[iam.Statement]:
+    """What putting alerts on the bus under this source needs."""
+    # events:source has a value for each entry of a call; that all of none are right must not count.
+    condition = {
+        "ForAllValues:StringEquals": {"events:source": source},
+        "Null": {"events:source": "false"},
+    }
+    return [iam.allow(["events:PutEvents"], [bus_arn], condition=condition)]

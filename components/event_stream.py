@@ -32,7 +32,9 @@ class EventStream(pulumi.ComponentResource):
     """
 
     stream_arn: pulumi.Output[str]
+    """The stream's ARN."""
     stream_name: pulumi.Output[str]
+    """Its name."""
 
     def __init__(self, name: str, args: EventStreamArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iops:index:EventStream", name, dict(args), opts)
@@ -58,7 +60,7 @@ class EventStream(pulumi.ComponentResource):
 
     def grant_write(self, name: str, role: pulumi.Input[str]) -> aws.iam.RolePolicy:
         """Let the role of this name put records on the stream."""
-        statements = write_statements(self.stream_arn, self._key_arn)
+        statements = [*write_statements(self.stream_arn), *write_key_statements(self._key_arn)]
         return iam.grant(f"{self._name}-{name}-write", role, statements, pulumi.ResourceOptions(parent=self))
 
 
@@ -67,13 +69,16 @@ def read_statements(stream_arn: pulumi.Input[str], key_arn: str) -> Sequence[iam
     actions = ["DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards"]
     return [
         iam.allow([f"kinesis:{action}" for action in actions], [stream_arn]),
-        *([iam.allow(["kms:Decrypt"], [key_arn])] if key_arn else []),
+        *([iam.use_key(["kms:Decrypt"], key_arn, "kinesis")] if key_arn else []),
     ]
 
 
-def write_statements(stream_arn: pulumi.Input[str], key_arn: str) -> Sequence[iam.Statement]:
-    """What a producer needs (Kinesis developer guide, permissions to use user-generated KMS keys)."""
-    return [
-        iam.allow(["kinesis:PutRecords"], [stream_arn]),
-        *([iam.allow(["kms:GenerateDataKey"], [key_arn])] if key_arn else []),
-    ]
+def write_statements(stream_arn: pulumi.Input[str]) -> Sequence[iam.Statement]:
+    """What a producer calls."""
+    return [iam.allow(["kinesis:PutRecords"], [stream_arn])]
+
+
+def write_key_statements(key_arn: str) -> Sequence[iam.Statement]:
+    """What Kinesis does with the stream's own key for a producer (Kinesis developer guide, permissions to use
+    user-generated KMS keys)."""
+    return [iam.use_key(["kms:GenerateDataKey"], key_arn, "kinesis")] if key_arn else []

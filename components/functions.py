@@ -21,6 +21,7 @@ class Function:
     """A function with what belongs to it."""
 
     resource: aws.lambda_.Function
+    role: aws.iam.Role
     policy: aws.iam.RolePolicy
 
 
@@ -36,10 +37,16 @@ def make_function(
     timeout_seconds: pulumi.Input[int],
     architecture: pulumi.Input[str],
     log_retention_days: pulumi.Input[int],
+    tracing: bool,
     opts: pulumi.ResourceOptions,
     layers: Sequence[pulumi.Input[str]] = (),
+    service_statements: Sequence[iam.Statement] = (),
 ) -> Function:
-    """A function whose role, of the same name, allows `statements` and writing to its own log group."""
+    """A function whose role, of the same name, allows `statements` and writing to its own log group.
+
+    These hold for calls that the function's code makes, and for no other function that is given the role;
+    `service_statements` are what services do with the role outside the function, as an event source mapping does.
+    """
     logs = aws.cloudwatch.LogGroup(
         f"{name}-logs",
         name=pulumi.Output.concat("/aws/lambda/", function_name),
@@ -48,7 +55,14 @@ def make_function(
     )
     role = iam.service_role(f"{name}-role", role_name=function_name, service="lambda.amazonaws.com", opts=opts)
     write_logs = iam.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(logs.arn, ":*")])
-    policy = iam.grant(f"{name}-policy", role.name, [*statements, write_logs], opts)
+    # Put together from the log group's ARN, for the function itself comes after its policy.
+    parts = logs.arn.apply(lambda arn: arn.split(":"))
+    own_arn = pulumi.Output.concat(parts.apply(lambda p: f"arn:{p[1]}:lambda:{p[3]}:{p[4]}:function:"), function_name)
+    # Lambda says so of the function's own calls and of writing its logs (Lambda developer guide, source function ARN).
+    own = [iam.only_when(each, "ArnEquals", "lambda:SourceFunctionArn", own_arn) for each in [*statements, write_logs]]
+    # Lambda sends the segments with the function's role; X-Ray knows no resources to name.
+    send_traces = [iam.allow(["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"])] if tracing else []
+    policy = iam.grant(f"{name}-policy", role.name, [*service_statements, *send_traces, *own], opts)
     function = aws.lambda_.Function(
         f"{name}-function",
         name=function_name,
@@ -61,11 +75,12 @@ def make_function(
         timeout=timeout_seconds,
         layers=list(layers),
         environment={"variables": dict(environment)},
+        tracing_config={"mode": "Active" if tracing else "PassThrough"},
         # The functions write JSON themselves; Lambda's own JSON format would filter by a level of its own.
         logging_config={"log_format": "Text", "log_group": logs.name},
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[policy])),
     )
-    return Function(function, policy)
+    return Function(function, role, policy)
 
 
 def make_schedule(
@@ -78,11 +93,17 @@ def make_schedule(
     opts: pulumi.ResourceOptions,
 ) -> aws.scheduler.Schedule:
     """Calls the function every so many minutes. What fails is not retried for long: the next call does its work."""
+    # A single schedule's ARN would not do (EventBridge Scheduler user guide, confused deputy prevention).
+    parts = function.arn.apply(lambda arn: arn.split(":"))
+    group = parts.apply(lambda p: f"arn:{p[1]}:scheduler:{p[3]}:{p[4]}:schedule-group/default")
     role = iam.service_role(
         f"{name}-role",
         role_name=schedule_name,
         service="scheduler.amazonaws.com",
-        condition=iam.account_condition(function.arn),
+        condition={
+            "StringEquals": {"aws:SourceAccount": iam.account(function.arn)},
+            "ArnEquals": {"aws:SourceArn": group},
+        },
         opts=opts,
     )
     policy = iam.grant(f"{name}-policy", role.name, [iam.allow(["lambda:InvokeFunction"], [function.arn])], opts)

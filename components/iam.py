@@ -1,4 +1,4 @@
-"""IAM documents and roles as every component writes them. Wildcard actions have no place here."""
+"""IAM documents and roles as every component writes them. What is allowed is never a wildcard; only a Deny may be."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,6 +27,39 @@ def allow(
     return statement
 
 
+def deny(
+    sid: str, actions: Sequence[str], resources: Sequence[pulumi.Input[str]], condition: Mapping[str, Any]
+) -> Statement:
+    """One statement of a resource's own policy that refuses everybody for whom the condition holds."""
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": {"AWS": "*"},
+        "Action": list(actions),
+        "Resource": list(resources),
+        "Condition": condition,
+    }
+
+
+def tls_only(actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> Statement:
+    """One statement of a resource's own policy that refuses every call in plain text."""
+    return deny("TlsOnly", actions, resources, {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def only_when(statement: Statement, operator: str, key: str, value: pulumi.Input[str]) -> Statement:
+    """The statement with one more condition."""
+    conditions = statement.get("Condition", {})
+    return {**statement, "Condition": {**conditions, operator: {**conditions.get(operator, {}), key: value}}}
+
+
+def use_key(actions: Sequence[str], key_arn: str, service: str) -> Statement:
+    """What using a customer managed key through an AWS service needs, and through no other (AWS KMS developer guide,
+    kms:ViaService)."""
+    # In China the service's name goes on with .cn.
+    via = f"{service}.{key_arn.split(':')[3]}.amazonaws.com*"
+    return allow(actions, [key_arn], condition={"StringLike": {"kms:ViaService": via}})
+
+
 def document(statements: Sequence[Statement]) -> pulumi.Output[str]:
     """The policy document of these statements as JSON."""
     return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})
@@ -52,7 +85,6 @@ def grant(
     return aws.iam.RolePolicy(name, role=role, policy=document(statements), opts=opts)
 
 
-def account_condition(arn: pulumi.Input[str]) -> dict[str, Any]:
-    """The condition that a service acts for the account that owns this ARN, and for no other."""
-    account = pulumi.Output.from_input(arn).apply(lambda text: text.split(":")[4])
-    return {"StringEquals": {"aws:SourceAccount": account}}
+def account(arn: pulumi.Input[str]) -> pulumi.Output[str]:
+    """The account that owns what has this ARN."""
+    return pulumi.Output.from_input(arn).apply(lambda text: text.split(":")[4])

@@ -1,4 +1,7 @@
-"""The table of metrics with its indexes. What is in an item is the processor's business, not this module's."""
+"""The table of metrics with its indexes: created, or one that is already there.
+
+What is in an item is the processor's business, not this module's.
+"""
 
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
@@ -31,6 +34,11 @@ DUE_INDEX = "DueIndex"
 class MetricsStoreArgs(TypedDict):
     name_prefix: pulumi.Input[str]
     """Start of the table's name, `{name_prefix}-metrics`."""
+    existing_arn: NotRequired[str]
+    """ARN of a table to use instead of creating one, in the stack's own account and region and with the keys and
+    indexes of a created one; what follows says nothing of it. Default: create it."""
+    existing_key_arn: NotRequired[str]
+    """ARN of the customer managed key that encrypts the existing table. Default: none."""
     entity_type_health_index: NotRequired[bool]
     """Whether there is an index by entity_type and health_score. Default True."""
     last_updated_index: NotRequired[bool]
@@ -45,17 +53,44 @@ class MetricsStore(pulumi.ComponentResource):
     """The table of metrics: iops:index:MetricsStore.
 
     Children: `{name}-table`, an aws.dynamodb.Table on demand, encrypted, with point-in-time recovery and a stream of
-    new and old images.
-    Arguments: see MetricsStoreArgs. Outputs: table_arn, table_name, table_stream_arn.
+    new and old images; none when it exists.
+    Arguments: see MetricsStoreArgs. Outputs: table_arn, table_name, table_stream_arn (empty when the table exists: its
+    ARN does not tell).
     """
 
     table_arn: pulumi.Output[str]
+    """The table's ARN."""
     table_name: pulumi.Output[str]
+    """Its name."""
     table_stream_arn: pulumi.Output[str]
+    """ARN of the table's stream of changes; empty when the table exists."""
 
     def __init__(self, name: str, args: MetricsStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iops:index:MetricsStore", name, dict(args), opts)
         self._name = name
+        self._key_arn = args.get("existing_key_arn", "")
+        enabled = {
+            "EntityTypeHealthIndex": args.get("entity_type_health_index", True),
+            "LastUpdatedIndex": args.get("last_updated_index", True),
+            DUE_INDEX: args.get("due_index", True),
+        }
+        self.index_names = [index for index, wanted in enabled.items() if wanted]
+        if existing_arn := args.get("existing_arn", ""):
+            self.table_arn = pulumi.Output.from_input(existing_arn)
+            self.table_name = pulumi.Output.from_input(existing_arn.partition("/")[2])
+            self.table_stream_arn = pulumi.Output.from_input("")
+        else:
+            table = self._make_table(args)
+            self.table_arn, self.table_name, self.table_stream_arn = table.arn, table.name, table.stream_arn
+        self.register_outputs(
+            {
+                "table_arn": self.table_arn,
+                "table_name": self.table_name,
+                "table_stream_arn": self.table_stream_arn,
+            }
+        )
+
+    def _make_table(self, args: MetricsStoreArgs) -> aws.dynamodb.Table:
         protect = args.get("protect", False)
         keys = {"entity_id": "S", "entity_type": "S"}
         indexes: list[aws.dynamodb.TableGlobalSecondaryIndexArgs] = []
@@ -70,8 +105,8 @@ class MetricsStore(pulumi.ComponentResource):
         if args.get("due_index", True):
             keys |= {"due_partition": "S", "due_at": "N"}
             indexes.append(_index(DUE_INDEX, "due_partition", "due_at", []))
-        table = aws.dynamodb.Table(
-            f"{name}-table",
+        return aws.dynamodb.Table(
+            f"{self._name}-table",
             name=pulumi.Output.concat(args["name_prefix"], "-metrics"),
             billing_mode="PAY_PER_REQUEST",
             hash_key="entity_id",
@@ -86,14 +121,6 @@ class MetricsStore(pulumi.ComponentResource):
             deletion_protection_enabled=protect,
             opts=pulumi.ResourceOptions(parent=self, protect=protect, retain_on_delete=protect),
         )
-        self.table_arn, self.table_name, self.table_stream_arn = table.arn, table.name, table.stream_arn
-        self.register_outputs(
-            {
-                "table_arn": self.table_arn,
-                "table_name": self.table_name,
-                "table_stream_arn": self.table_stream_arn,
-            }
-        )
 
     def grant_read(self, name: str, role: pulumi.Input[str]) -> aws.iam.RolePolicy:
         """Let the role of this name read items and query the indexes."""
@@ -101,7 +128,8 @@ class MetricsStore(pulumi.ComponentResource):
             iam.allow(
                 ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"],
                 [self.table_arn, pulumi.Output.concat(self.table_arn, "/index/*")],
-            )
+            ),
+            *key_statements(self._key_arn),
         ]
         return iam.grant(f"{self._name}-{name}-read", role, statements, pulumi.ResourceOptions(parent=self))
 
@@ -118,6 +146,12 @@ def roll_statements(table_arn: pulumi.Input[str]) -> Sequence[iam.Statement]:
         iam.allow(["dynamodb:Query"], [pulumi.Output.concat(table_arn, "/index/", DUE_INDEX)]),
         iam.allow(["dynamodb:BatchGetItem", "dynamodb:PartiQLUpdate"], [table_arn]),
     ]
+
+
+def key_statements(key_arn: str) -> Sequence[iam.Statement]:
+    """What DynamoDB does with the table's own key for whoever reads or writes items: it decrypts the table key
+    (DynamoDB developer guide, encryption at rest, table key caching)."""
+    return [iam.use_key(["kms:Decrypt"], key_arn, "dynamodb")] if key_arn else []
 
 
 def _index(

@@ -31,6 +31,8 @@ class SimulatorArgs(TypedDict):
     """Lowest level logged. Default INFO."""
     log_retention_days: NotRequired[pulumi.Input[int]]
     """How long logs are kept. Default 14."""
+    tracing: NotRequired[bool]
+    """Whether invocations are traced with X-Ray. Default False."""
 
 
 class Simulator(pulumi.ComponentResource):
@@ -41,7 +43,9 @@ class Simulator(pulumi.ComponentResource):
     """
 
     function_name: pulumi.Output[str]
+    """The simulator."""
     function_arn: pulumi.Output[str]
+    """Its ARN."""
 
     def __init__(self, name: str, args: SimulatorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iops:index:Simulator", name, without_archives(args), opts)
@@ -51,7 +55,8 @@ class Simulator(pulumi.ComponentResource):
             function_name=pulumi.Output.concat(args["name_prefix"], "-simulator"),
             handler="functions.simulator.handler.lambda_handler",
             code=args["code"],
-            statements=event_stream.write_statements(args["stream_arn"], args.get("stream_key_arn", "")),
+            statements=event_stream.write_statements(args["stream_arn"]),
+            service_statements=event_stream.write_key_statements(args.get("stream_key_arn", "")),
             environment={
                 "EVENT_STREAM_NAME": args["stream_name"],
                 "SIMULATOR_STREAMS": str(args.get("streams", 50)),
@@ -62,6 +67,7 @@ class Simulator(pulumi.ComponentResource):
             timeout_seconds=60,
             architecture=args.get("architecture", "x86_64"),
             log_retention_days=args.get("log_retention_days", 14),
+            tracing=args.get("tracing", False),
             opts=child,
         ).resource
         make_schedule(

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import alert_bus, event_stream, iam, metrics_store
-from components.buckets import make_bucket
+from components.buckets import make_bucket, restrict
 from components.functions import RUNTIME, make_function, make_schedule, without_archives
 
 
@@ -29,6 +29,8 @@ class StreamProcessorArgs(TypedDict):
     """The table of metrics."""
     table_name: pulumi.Input[str]
     """Its name."""
+    table_key_arn: NotRequired[str]
+    """The customer managed key of that table. Default: none."""
     bus_arn: pulumi.Input[str]
     """The bus of alerts."""
     bus_name: pulumi.Input[str]
@@ -53,6 +55,8 @@ class StreamProcessorArgs(TypedDict):
     """Lowest level logged. Default INFO."""
     log_retention_days: NotRequired[pulumi.Input[int]]
     """How long logs are kept. Default 14."""
+    tracing: NotRequired[bool]
+    """Whether invocations are traced with X-Ray. Default False."""
     ib_calls_warning: NotRequired[pulumi.Input[int]]
     """Inbound calls in 14 days that raise a warning. Default 3."""
     health_warning: NotRequired[pulumi.Input[int]]
@@ -84,14 +88,21 @@ class StreamProcessor(pulumi.ComponentResource):
     `{name}-function` with `-role`, `-policy`, `-logs`; `{name}-roll-function` likewise; `{name}-mapping`;
     `{name}-roll-schedule` with `-role`, `-policy`, `-retries`.
     Arguments: see StreamProcessorArgs. Outputs: function_name, function_arn, roll_function_name, roll_function_arn,
-    quarantine_bucket_name.
+    quarantine_bucket_name, mapping_uuid.
     """
 
     function_name: pulumi.Output[str]
+    """The processor."""
     function_arn: pulumi.Output[str]
+    """Its ARN."""
     roll_function_name: pulumi.Output[str]
+    """The roll."""
     roll_function_arn: pulumi.Output[str]
+    """Its ARN."""
     quarantine_bucket_name: pulumi.Output[str]
+    """The bucket of quarantined records and failed batches."""
+    mapping_uuid: pulumi.Output[str]
+    """The event source mapping that reads the stream."""
 
     def __init__(self, name: str, args: StreamProcessorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iops:index:StreamProcessor", name, without_archives(args), opts)
@@ -110,7 +121,7 @@ class StreamProcessor(pulumi.ComponentResource):
         artifacts = make_bucket(f"{name}-artifacts", prefix=pulumi.Output.concat(prefix, "-artifacts-"), opts=child)
         archive = aws.s3.BucketObjectv2(
             f"{name}-layer-object",
-            bucket=artifacts.bucket,
+            bucket=artifacts.resource.bucket,
             key=f"layers/{args['layer_hash']}.zip",
             source=args["layer"],
             opts=child,
@@ -124,10 +135,15 @@ class StreamProcessor(pulumi.ComponentResource):
             compatible_architectures=[architecture],
             opts=child,
         )
+        quarantine_name, quarantine_arn = quarantine.resource.bucket, quarantine.resource.arn
+        # Whoever else gets a bucket of this name is not written to.
+        account = iam.account(args["table_arn"])
+        own_bucket = {"StringEquals": {"s3:ResourceAccount": account}}
+        table_key = metrics_store.key_statements(args.get("table_key_arn", ""))
         environment = {
             "DYNAMODB_TABLE_NAME": args["table_name"],
             "EVENT_BUS_NAME": args["bus_name"],
-            "QUARANTINE_BUCKET_NAME": quarantine.bucket,
+            "QUARANTINE_BUCKET_NAME": quarantine_name,
             "DUE_PARTITIONS": _text(args.get("due_partitions", 16)),
             "FUTURE_TOLERANCE_SECONDS": str(60 * args.get("future_tolerance_minutes", 10)),
             "IB_CALLS_WARNING": _text(args.get("ib_calls_warning", 3)),
@@ -146,6 +162,7 @@ class StreamProcessor(pulumi.ComponentResource):
             timeout_seconds=args.get("timeout_seconds", 120),
             architecture=architecture,
             log_retention_days=args.get("log_retention_days", 14),
+            tracing=args.get("tracing", False),
             layers=[layer.arn],
             opts=child,
         )
@@ -154,18 +171,19 @@ class StreamProcessor(pulumi.ComponentResource):
             function_name=pulumi.Output.concat(prefix, "-processor"),
             handler="functions.processor.handler.lambda_handler",
             statements=[
-                *event_stream.read_statements(args["stream_arn"], args.get("stream_key_arn", "")),
                 *metrics_store.processor_statements(args["table_arn"]),
-                *alert_bus.publish_statements(args["bus_arn"]),
-                # Its own quarantined records, and the failed batches that Lambda writes for the mapping with this role.
+                *alert_bus.publish_statements(args["bus_arn"], alert_bus.PROCESSOR_SOURCE),
+                iam.allow(["s3:PutObject"], [pulumi.Output.concat(quarantine_arn, "/records/*")], condition=own_bucket),
+            ],
+            # The mapping reads the stream and writes the batches that it gives up (Lambda developer guide, Kinesis,
+            # on-failure destinations).
+            service_statements=[
+                *event_stream.read_statements(args["stream_arn"], args.get("stream_key_arn", "")),
                 iam.allow(
-                    ["s3:PutObject"],
-                    [
-                        pulumi.Output.concat(quarantine.arn, "/records/*"),
-                        pulumi.Output.concat(quarantine.arn, "/aws/lambda/*"),
-                    ],
+                    ["s3:PutObject"], [pulumi.Output.concat(quarantine_arn, "/aws/lambda/*")], condition=own_bucket
                 ),
-                iam.allow(["s3:ListBucket"], [quarantine.arn]),
+                iam.allow(["s3:ListBucket"], [quarantine_arn], condition=own_bucket),
+                *table_key,
             ],
             environment={**environment, "POWERTOOLS_SERVICE_NAME": "processor"},
         )
@@ -175,10 +193,13 @@ class StreamProcessor(pulumi.ComponentResource):
             handler="functions.processor.roll.lambda_handler",
             statements=[
                 *metrics_store.roll_statements(args["table_arn"]),
-                *alert_bus.publish_statements(args["bus_arn"]),
+                *alert_bus.publish_statements(args["bus_arn"], alert_bus.PROCESSOR_SOURCE),
             ],
+            service_statements=table_key,
             environment={**environment, "POWERTOOLS_SERVICE_NAME": "roll"},
         )
+        restrict(f"{name}-quarantine", quarantine, account=account, writer=processor.role.arn, opts=child)
+        restrict(f"{name}-artifacts", artifacts, account=account, opts=child)
         make_schedule(
             f"{name}-roll-schedule",
             schedule_name=pulumi.Output.concat(prefix, "-roll-schedule"),
@@ -187,7 +208,7 @@ class StreamProcessor(pulumi.ComponentResource):
             enabled=args.get("roll_enabled", True),
             opts=child,
         )
-        aws.lambda_.EventSourceMapping(
+        mapping = aws.lambda_.EventSourceMapping(
             f"{name}-mapping",
             event_source_arn=args["stream_arn"],
             function_name=processor.resource.arn,
@@ -200,13 +221,14 @@ class StreamProcessor(pulumi.ComponentResource):
             function_response_types=["ReportBatchItemFailures"],
             maximum_retry_attempts=args.get("max_retry_attempts", 3),
             maximum_record_age_in_seconds=args.get("max_record_age_seconds", -1),
-            destination_config={"on_failure": {"destination_arn": quarantine.arn}},
+            destination_config={"on_failure": {"destination_arn": quarantine_arn}},
+            metrics_config={"metrics": ["EventCount"]},
             # Creating the mapping fails while its role may not yet read the stream.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[processor.policy], protect=protect),
         )
         self.function_name, self.function_arn = processor.resource.name, processor.resource.arn
         self.roll_function_name, self.roll_function_arn = roll.resource.name, roll.resource.arn
-        self.quarantine_bucket_name = quarantine.bucket
+        self.quarantine_bucket_name, self.mapping_uuid = quarantine_name, mapping.uuid
         self.register_outputs(
             {
                 "function_name": self.function_name,
@@ -214,6 +236,7 @@ class StreamProcessor(pulumi.ComponentResource):
                 "roll_function_name": self.roll_function_name,
                 "roll_function_arn": self.roll_function_arn,
                 "quarantine_bucket_name": self.quarantine_bucket_name,
+                "mapping_uuid": self.mapping_uuid,
             }
         )
 

@@ -161,7 +161,8 @@ def _deploy(local_aws: LocalAws, layer_directory: Path) -> Flow:
     readback = read_back(local_aws, deployment)
     console.print(
         f"  {readback.resources} resources created, {readback.properties} properties read back, "
-        f"{len(readback.differences)} differ; ministack keeps {len(readback.stored_only)} without acting on them"
+        f"{len(readback.differences)} differ; ministack keeps {len(readback.stored_only)} without acting on them, "
+        f"does not keep {len(readback.not_kept)}, and has {len(deployment.replaced)} policies written for it"
     )
     if readback.differences:
         raise Differences("properties are not as declared", readback.differences)

@@ -1,8 +1,8 @@
 """Deploys the program of `__main__.py` to a local AWS, without the Pulumi CLI, and checks what came of it.
 
 The program runs as it is, with a stack's own settings; each resource that it registers is created at once by
-resources.py and its real outputs go back into the program. Must not change what the program declares: where the local
-run needs something else than AWS does, `_allow_statement_batches` says what and why.
+resources.py and its real outputs go back into the program. Must not change what the program declares: where ministack
+judges a policy otherwise than AWS does, policies.py says what it gets instead and why, and `Deployment.replaced` tells.
 """
 
 import asyncio
@@ -21,9 +21,17 @@ from pulumi.runtime.config import set_all_config
 from pulumi.runtime.stack import run_in_stack
 
 from local.ministack import ROOT, LocalAws, LocalAwsError
+from local.policies import for_ministack
 from local.resources import KINDS, Properties
 
 STACK_TYPE = "pulumi:pulumi:Stack"
+_ENFORCED_POLICIES = (
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:s3/bucketPolicy:BucketPolicy",
+    "aws:sns/topicPolicy:TopicPolicy",
+    "aws:sqs/queuePolicy:QueuePolicy",
+)
+"""The types whose policies ministack enforces."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,14 @@ class Resource:
     outputs: Properties
 
 
+@dataclass(frozen=True)
+class Replaced:
+    """The policy that a resource has on ministack in place of the declared one."""
+
+    policy: str
+    reasons: list[str]
+
+
 @dataclass
 class Deployment:
     """What a run of the program made."""
@@ -45,6 +61,8 @@ class Deployment:
     """The stack's outputs."""
     resources: list[Resource] = field(default_factory=list)
     """Every resource, in the order of creation."""
+    replaced: dict[str, Replaced] = field(default_factory=dict)
+    """Policies that are not as declared, by the resource's name."""
 
 
 def stack_settings(stack: str, overrides: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -93,8 +111,14 @@ class _Creator(mocks.Mocks):
                 f"resource {args.name} has the type {args.typ}, which the local run does not handle: "
                 "add it to local/resources.py"
             )
+        given = declared
+        if args.typ in _ENFORCED_POLICIES:
+            policy, reasons = for_ministack(declared["policy"])
+            if reasons:
+                given = {**declared, "policy": policy}
+                self._deployment.replaced[args.name] = Replaced(policy, reasons)
         try:
-            id_, more = kind.create(self._aws, declared.get("name") or args.name, declared)
+            id_, more = kind.create(self._aws, declared.get("name") or args.name, given)
         except Exception as error:
             raise LocalAwsError(f"resource {args.name} ({args.typ}) cannot be created: {error}") from error
         resource = Resource(args.typ, args.name, id_, declared, {**declared, **more})
@@ -170,7 +194,6 @@ def deploy(
     thread.join()
     if failure:
         raise creator.failure or failure[0]  # Pulumi wraps what its mocks raise, in cycles of causes
-    _allow_statement_batches(local_aws, deployment)
     return deployment
 
 
@@ -178,19 +201,3 @@ def _main() -> None:
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
-
-
-def _allow_statement_batches(local_aws: LocalAws, deployment: Deployment) -> None:
-    """Let the roles that may run PartiQL statements run them in batches.
-
-    AWS checks each statement's own permission (dynamodb:PartiQLInsert, ...) and knows none for BatchExecuteStatement;
-    ministack checks that name, and no other, for the call.
-    """
-    allowed = {"Effect": "Allow", "Action": "dynamodb:BatchExecuteStatement", "Resource": "*"}
-    for resource in deployment.resources:
-        if resource.token == "aws:iam/rolePolicy:RolePolicy" and "dynamodb:PartiQL" in resource.declared["policy"]:
-            local_aws.client("iam").put_role_policy(
-                RoleName=resource.declared["role"],
-                PolicyName="ministack-statement-batches",
-                PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
-            )

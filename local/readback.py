@@ -1,7 +1,8 @@
 """Whether what was created is what was declared: each resource read back and compared, property by property.
 
 Only reads. A declared property that differs, or that is not read back, is a difference. What the emulator keeps without
-acting on it is listed in `STORED_ONLY` and nowhere else.
+acting on it is listed in `STORED_ONLY`, what it does not keep in `NOT_KEPT`, and nowhere else; policies that were
+written for it (policies.py) are compared with what it was given, and listed.
 """
 
 import json
@@ -15,6 +16,7 @@ from local.ministack import LocalAws
 from local.resources import KINDS, Properties
 
 _MAPPING = "aws:lambda/eventSourceMapping:EventSourceMapping"
+_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 STORED_ONLY: Mapping[tuple[str, str], str] = {
     (_MAPPING, "bisectBatchOnFunctionError"): "a failing batch is delivered whole, again and again",
     (_MAPPING, "functionResponseTypes"): "records that the function reports as failed are not delivered again",
@@ -24,8 +26,19 @@ STORED_ONLY: Mapping[tuple[str, str], str] = {
     (_MAPPING, "maximumBatchingWindowInSeconds"): "a batch is what is there",
     (_MAPPING, "parallelizationFactor"): "one batch of one shard at a time",
     ("aws:cloudwatch/eventTarget:EventTarget", "deadLetterConfig"): "what cannot be delivered is dropped",
+    (_ALARM, "dimensions"): "every metric of that name counts, whatever it is of",
+    (_ALARM, "datapointsToAlarm"): "one figure over all periods decides",
+    (_ALARM, "treatMissingData"): "without data an alarm stays as it is",
+    ("aws:cloudwatch/dashboard:Dashboard", "dashboardBody"): "it is text that nobody checks",
 }
 """Properties that ministack keeps and reports, and does not act on: by type and property, what it does instead."""
+
+NOT_KEPT: Mapping[tuple[str, str], str] = {
+    ("aws:cloudwatch/eventBusPolicy:EventBusPolicy", "policy"): "a whole policy is not kept, and none is enforced",
+    (_MAPPING, "metricsConfig"): "it counts no events",
+    (_ALARM, "metricQueries"): "an alarm on an expression never changes",
+}
+"""Properties that ministack takes and does not keep: by type and property, what it does instead."""
 
 
 @dataclass
@@ -37,6 +50,10 @@ class Readback:
     differences: list[str] = field(default_factory=list)
     stored_only: list[str] = field(default_factory=list)
     """Declared properties on which ministack does not act, each with what it does instead."""
+    not_kept: list[str] = field(default_factory=list)
+    """Declared properties that ministack does not keep, each with what it does instead."""
+    replaced: list[str] = field(default_factory=list)
+    """Policies written for ministack, each with what was changed and why."""
 
 
 def read_back(local_aws: LocalAws, deployment: Deployment) -> Readback:
@@ -45,9 +62,13 @@ def read_back(local_aws: LocalAws, deployment: Deployment) -> Readback:
     with ThreadPoolExecutor(8) as threads:
         found = threads.map(lambda resource: _read(local_aws, resource), deployment.resources)
         for resource, actual in zip(deployment.resources, found, strict=True):
-            _compare_resource(resource, actual, result)
-    result.differences.sort()
-    result.stored_only.sort()
+            replaced = deployment.replaced.get(resource.name)
+            if replaced:
+                result.replaced += [f"{resource.name}: {reason}" for reason in replaced.reasons]
+            expected = {**resource.declared, **({"policy": replaced.policy} if replaced else {})}
+            _compare_resource(resource, expected, actual, result)
+    for found_here in (result.differences, result.stored_only, result.not_kept, result.replaced):
+        found_here.sort()
     return result
 
 
@@ -55,9 +76,12 @@ def _read(local_aws: LocalAws, resource: Resource) -> Properties:
     return KINDS[resource.token].read(local_aws, resource.id, resource.outputs)
 
 
-def _compare_resource(resource: Resource, actual: Properties, result: Readback) -> None:
-    for name, declared in resource.declared.items():
+def _compare_resource(resource: Resource, expected: Properties, actual: Properties, result: Readback) -> None:
+    for name, declared in expected.items():
         if declared is None or name in KINDS[resource.token].provider_only:
+            continue
+        if (resource.token, name) in NOT_KEPT:
+            result.not_kept.append(f"{resource.name}.{name}: {NOT_KEPT[resource.token, name]}")
             continue
         if (resource.token, name) in STORED_ONLY:
             result.stored_only.append(f"{resource.name}.{name}: {STORED_ONLY[resource.token, name]}")

@@ -272,6 +272,17 @@ class BucketPublicAccessBlock(Kind):
         return {"bucket": id_, **_camel(answer["PublicAccessBlockConfiguration"])}
 
 
+class BucketPolicy(Kind):
+    token = "aws:s3/bucketPolicy:BucketPolicy"
+
+    def create(self, aws: LocalAws, name: str, inputs: Properties) -> tuple[str, Properties]:
+        aws.client("s3").put_bucket_policy(Bucket=inputs["bucket"], Policy=inputs["policy"])
+        return inputs["bucket"], {}
+
+    def read(self, aws: LocalAws, id_: str, outputs: Properties) -> Properties:
+        return {"bucket": id_, "policy": aws.client("s3").get_bucket_policy(Bucket=id_)["Policy"]}
+
+
 class BucketEncryption(Kind):
     token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 
@@ -374,6 +385,7 @@ class Function(Kind):
             Layers=inputs.get("layers") or [],
             Environment={"Variables": inputs["environment"]["variables"]},
             LoggingConfig=_pascal(inputs["loggingConfig"]),
+            TracingConfig=_pascal(inputs["tracingConfig"]),
             Tags=inputs.get("tags") or {},
         )
         client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
@@ -395,6 +407,7 @@ class Function(Kind):
             "layers": [layer["Arn"] for layer in function.get("Layers", [])],
             "environment": {"variables": function["Environment"]["Variables"]},
             "loggingConfig": _camel(function["LoggingConfig"]),
+            "tracingConfig": _camel(function["TracingConfig"]),
             "tags": answer["Tags"],
         }
 
@@ -444,10 +457,11 @@ class EventSourceMapping(Kind):
             DestinationConfig={
                 "OnFailure": {"Destination": inputs["destinationConfig"]["onFailure"]["destinationArn"]}
             },
+            MetricsConfig=_pascal(inputs["metricsConfig"]),
             Tags=inputs.get("tags") or {},
             **_pascal({key: inputs[key] for key in self.NUMBERS}),
         )
-        return mapping["UUID"], {"arn": mapping["EventSourceMappingArn"]}
+        return mapping["UUID"], {"arn": mapping["EventSourceMappingArn"], "uuid": mapping["UUID"]}
 
     def read(self, aws: LocalAws, id_: str, outputs: Properties) -> Properties:
         client = aws.client("lambda")
@@ -526,6 +540,18 @@ class EventBus(Kind):
         events = aws.client("events")
         bus = events.describe_event_bus(Name=id_)
         return {"name": bus["Name"], "tags": _tag_map(events.list_tags_for_resource(ResourceARN=bus["Arn"])["Tags"])}
+
+
+class EventBusPolicy(Kind):
+    token = "aws:cloudwatch/eventBusPolicy:EventBusPolicy"
+
+    def create(self, aws: LocalAws, name: str, inputs: Properties) -> tuple[str, Properties]:
+        aws.client("events").put_permission(EventBusName=inputs["eventBusName"], Policy=inputs["policy"])
+        return inputs["eventBusName"], {}
+
+    def read(self, aws: LocalAws, id_: str, outputs: Properties) -> Properties:
+        bus = aws.client("events").describe_event_bus(Name=id_)
+        return {"eventBusName": bus["Name"], "policy": bus.get("Policy")}
 
 
 class EventRule(Kind):
@@ -708,12 +734,18 @@ class LogGroup(Kind):
 class MetricAlarm(Kind):
     token = "aws:cloudwatch/metricAlarm:MetricAlarm"
 
+    OTHERWISE_SPELT: ClassVar = ("name", "dimensions", "metricQueries", "okActions", "tags")
+
     def create(self, aws: LocalAws, name: str, inputs: Properties) -> tuple[str, Properties]:
-        plain = {key: value for key, value in inputs.items() if key not in ("name", "dimensions", "tags")}
+        plain = {key: value for key, value in inputs.items() if key not in self.OTHERWISE_SPELT}
         aws.client("cloudwatch").put_metric_alarm(
-            AlarmName=name,
-            Dimensions=_tag_list(inputs["dimensions"], "Name"),
-            Tags=_tag_list(inputs.get("tags")) or [],
+            **_given(
+                AlarmName=name,
+                Dimensions=_tag_list(inputs.get("dimensions"), "Name"),
+                Metrics=[self._query(each) for each in inputs.get("metricQueries") or []] or None,
+                OKActions=inputs.get("okActions"),
+                Tags=_tag_list(inputs.get("tags")),
+            ),
             **_pascal(plain),
         )
         return name, {"arn": self._find(aws, name)["AlarmArn"]}
@@ -725,12 +757,38 @@ class MetricAlarm(Kind):
             **_camel(alarm),
             "name": alarm["AlarmName"],
             "dimensions": _tag_map(alarm["Dimensions"], "Name"),
+            "okActions": alarm["OKActions"],
             "tags": _tag_map(tags),
         }
+
+    def _query(self, declared: Properties) -> Properties:
+        query = {"Id": declared["id"], "ReturnData": declared.get("returnData", False)}
+        if metric := declared.get("metric"):
+            kept = {"Namespace": metric["namespace"], "MetricName": metric["metricName"]}
+            dimensions = _tag_list(metric["dimensions"], "Name")
+            query["MetricStat"] = {
+                "Metric": {**kept, "Dimensions": dimensions},
+                "Period": _whole(metric["period"]),
+                "Stat": metric["stat"],
+            }
+        return query | _given(Expression=declared.get("expression"), Label=declared.get("label"))
 
     def _find(self, aws: LocalAws, name: str) -> Properties:
         (alarm,) = aws.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
         return dict(alarm)
+
+
+class Dashboard(Kind):
+    token = "aws:cloudwatch/dashboard:Dashboard"
+
+    def create(self, aws: LocalAws, name: str, inputs: Properties) -> tuple[str, Properties]:
+        cloudwatch, name = aws.client("cloudwatch"), inputs["dashboardName"]
+        cloudwatch.put_dashboard(DashboardName=name, DashboardBody=inputs["dashboardBody"])
+        return name, {"dashboardArn": cloudwatch.get_dashboard(DashboardName=name)["DashboardArn"]}
+
+    def read(self, aws: LocalAws, id_: str, outputs: Properties) -> Properties:
+        dashboard = aws.client("cloudwatch").get_dashboard(DashboardName=id_)
+        return {"dashboardName": dashboard["DashboardName"], "dashboardBody": dashboard["DashboardBody"]}
 
 
 class Key(Kind):

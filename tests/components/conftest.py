@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from bundle.layer import write_stamp
+from bundle.layer import LOCAL, write_stamp
 from tests.components.harness import Recorded, record_program
 
 
 @pytest.fixture(scope="session")
 def built_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory that passes for a built layer, without a download."""
-    path = tmp_path_factory.mktemp("build") / "layer-x86_64"
+    """A directory that passes for a built layer of any architecture, without a download."""
+    path = tmp_path_factory.mktemp("build") / "layer-local"
     (path / "python").mkdir(parents=True)
     (path / "python" / "dependency.py").write_text("")
-    write_stamp(path, "x86_64")
+    write_stamp(path, LOCAL)
     return path
 
 

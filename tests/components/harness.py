@@ -43,6 +43,8 @@ class Registered:
     """The parent's URN."""
     dependencies: frozenset[str]
     """URNs of what must be there first, through outputs or depends_on."""
+    property_dependencies: dict[str, frozenset[str]]
+    """Of each input, the URNs of the resources whose outputs are in it."""
     protect: bool
     retain_on_delete: bool
     custom: bool
@@ -91,6 +93,7 @@ _ARNS: dict[str, Callable[[str], str]] = {
     "aws:sqs/queue:Queue": lambda n: arn("sqs", n),
     "aws:lambda/function:Function": lambda n: arn("lambda", f"function:{n}"),
     "aws:lambda/layerVersion:LayerVersion": lambda n: arn("lambda", f"layer:{n}:1"),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": lambda n: arn("cloudwatch", f"alarm:{n}"),
     "aws:cloudwatch/logGroup:LogGroup": lambda n: arn("logs", f"log-group:{n}"),
     "aws:iam/role:Role": lambda n: f"arn:aws:iam::{ACCOUNT}:role/{n}",
     "aws:s3/bucket:Bucket": lambda n: f"arn:aws:s3:::{n}",
@@ -119,6 +122,8 @@ class _Answers(mocks.Mocks):
             outputs["streamArn"] = arn("dynamodb", f"table/{name}/stream/1")
         elif args.typ == "aws:kms/key:Key":
             outputs["keyId"] = name
+        elif args.typ == "aws:lambda/eventSourceMapping:EventSourceMapping":
+            outputs["uuid"] = f"uuid-of-{name}"
         if args.typ in _ARNS:
             outputs["arn"] = _ARNS[args.typ](name)
         return name, {**inputs, **outputs}
@@ -152,6 +157,9 @@ class _Recorder(mocks.MockMonitor):
                 inputs=rpc.deserialize_properties(request.object),
                 parent=request.parent,
                 dependencies=frozenset(request.dependencies),
+                property_dependencies={
+                    key: frozenset(value.urns) for key, value in request.propertyDependencies.items()
+                },
                 protect=request.protect,
                 retain_on_delete=request.retainOnDelete,
                 custom=request.custom,

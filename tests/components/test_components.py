@@ -12,6 +12,7 @@ import pytest
 from components.alert_bus import AI_SOURCE, PROCESSOR_SOURCE, SEVERITIES, AlertBus
 from components.event_stream import EventStream, EventStreamArgs
 from components.metrics_store import MetricsStore, MetricsStoreArgs
+from components.observability import Observability
 from components.simulator import Simulator
 from components.stream_processor import StreamProcessor
 from tests.components.harness import ROOT, Recorded, arn, record
@@ -37,6 +38,15 @@ def index(name: str, hash_key: str, range_key: str, projected: list[str]) -> dic
 HEALTH = index("EntityTypeHealthIndex", "entity_type", "health_score", PROJECTED_BY_HEALTH)
 UPDATED = index("LastUpdatedIndex", "entity_type", "last_updated", PROJECTED_BY_UPDATE)
 DUE = index("DueIndex", "due_partition", "due_at", [])
+
+
+TLS = {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def denied(sid: str, actions: list[str], resources: list[str], condition: Any) -> dict[str, Any]:
+    """The statement that refuses everybody for whom the condition holds."""
+    everybody = {"Sid": sid, "Effect": "Deny", "Principal": {"AWS": "*"}}
+    return {**everybody, "Action": actions, "Resource": resources, "Condition": condition}
 
 
 def table(**args: Any) -> dict[str, Any]:
@@ -94,6 +104,29 @@ def test_a_reader_of_the_table_gets_reading_alone() -> None:
     assert statement["Resource"] == [arn("dynamodb", "table/p-metrics"), arn("dynamodb", "table/p-metrics/index/*")]
 
 
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_table_has_the_same_outputs_whether_made_or_found(existing: bool) -> None:
+    table_arn = arn("dynamodb", "table/p-metrics")
+    args: MetricsStoreArgs = {"name_prefix": "p", "existing_arn": table_arn if existing else ""}
+    recorded = record(lambda: MetricsStore("store", args))
+    assert len(recorded.of_type("aws:dynamodb/table:Table")) == (0 if existing else 1)
+    assert recorded.component_outputs["store"] == {
+        "table_arn": table_arn,
+        "table_name": "p-metrics",
+        "table_stream_arn": "" if existing else f"{table_arn}/stream/1",
+    }
+
+
+def test_a_reader_of_an_encrypted_table_may_use_its_key_through_dynamodb() -> None:
+    theirs, key = arn("dynamodb", "table/theirs"), arn("kms", "key/1")
+    args: MetricsStoreArgs = {"name_prefix": "p", "existing_arn": theirs, "existing_key_arn": key}
+    recorded = record(lambda: MetricsStore("store", args).grant_read("ai", "their-role"))
+    items, decrypt = recorded.policy_of("their-role")
+    assert items["Resource"] == [theirs, f"{theirs}/index/*"]
+    assert (decrypt["Action"], decrypt["Resource"]) == (["kms:Decrypt"], [key])
+    assert decrypt["Condition"] == {"StringLike": {"kms:ViaService": "dynamodb.eu-west-1.amazonaws.com*"}}
+
+
 @pytest.mark.parametrize(("shards", "mode"), [(0, "ON_DEMAND"), (4, "PROVISIONED")])
 def test_the_stream_scales_on_demand_or_has_shards(shards: int, mode: str) -> None:
     args: EventStreamArgs = {"name_prefix": "p", "shards": shards, "retention_hours": 48}
@@ -121,6 +154,8 @@ def test_a_producer_gets_writing_alone_with_the_streams_key() -> None:
     recorded = record(lambda: EventStream("events", args).grant_write("producer", "their-role"))
     found = [(s["Action"], s["Resource"]) for s in recorded.policy_of("their-role")]
     assert found == [(["kinesis:PutRecords"], [stream]), (["kms:GenerateDataKey"], [key])]
+    condition = {"StringLike": {"kms:ViaService": "kinesis.eu-west-1.amazonaws.com*"}}
+    assert recorded.policy_of("their-role")[1]["Condition"] == condition
 
 
 def bus(use: Callable[[AlertBus], object] = id, **args: Any) -> Recorded:
@@ -156,7 +191,14 @@ def test_each_severity_has_its_topic(severity: str) -> None:
             "Action": ["sns:Publish"],
             "Resource": [arn("sns", name)],
             "Condition": {"ArnEquals": {"aws:SourceArn": arn("events", f"rule/p-alerts/{name}")}},
-        }
+        },
+        denied(
+            "OwnRuleOnly",
+            ["sns:Publish"],
+            [arn("sns", name)],
+            {"ArnNotEquals": {"aws:SourceArn": arn("events", f"rule/p-alerts/{name}")}},
+        ),
+        denied("TlsOnly", ["sns:Publish"], [arn("sns", name)], TLS),
     ]
     queue_policy = recorded.one("aws:sqs/queuePolicy:QueuePolicy")
     assert {policy.urn, queue_policy.urn} <= target.dependencies
@@ -166,25 +208,55 @@ def test_the_dead_letter_queue_keeps_14_days_and_takes_from_this_bus_alone() -> 
     recorded = bus()
     queue = recorded.one("aws:sqs/queue:Queue", "alerts-dlq").inputs
     assert queue == {"name": "p-alerts-dlq", "messageRetentionSeconds": 14 * 86_400, "sqsManagedSseEnabled": True}
-    (statement,) = json.loads(recorded.one("aws:sqs/queuePolicy:QueuePolicy").inputs["policy"])["Statement"]
-    assert statement == {
-        "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
-        "Action": ["sqs:SendMessage"],
-        "Resource": [arn("sqs", "p-alerts-dlq")],
-        "Condition": {"ArnLike": {"aws:SourceArn": arn("events", "rule/p-alerts/*")}},
+    rules, url = {"aws:SourceArn": arn("events", "rule/p-alerts/p-alerts-*")}, [arn("sqs", "p-alerts-dlq")]
+    assert json.loads(recorded.one("aws:sqs/queuePolicy:QueuePolicy").inputs["policy"])["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": ["sqs:SendMessage"],
+            "Resource": url,
+            "Condition": {"ArnLike": rules},
+        },
+        denied("OwnRulesOnly", ["sqs:SendMessage"], url, {"ArnNotLike": rules}),
+        denied("TlsOnly", ["sqs:*"], url, TLS),
+    ]
+
+
+def test_the_bus_takes_alerts_of_its_own_sources_alone() -> None:
+    policy = bus().one("aws:cloudwatch/eventBusPolicy:EventBusPolicy", "alerts-bus-policy").inputs
+    own, put = [arn("events", "event-bus/p-alerts")], ["events:PutEvents"]
+    others = {"ForAnyValue:StringNotEquals": {"events:source": ["iops-dashboard.processor", "iops-dashboard.ai"]}}
+    assert policy["eventBusName"] == "p-alerts"
+    assert json.loads(policy["policy"])["Statement"] == [
+        denied("TlsOnly", put, own, TLS),
+        denied("OwnSourcesOnly", put, own, others),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("existing", "rules"),
+    [("theirs", "rule/theirs/p-alerts-*"), ("default", "rule/p-alerts-*")],
+)
+def test_a_bus_that_exists_gets_rules_and_keeps_its_policy(existing: str, rules: str) -> None:
+    recorded = bus(existing_bus_arn=arn("events", f"event-bus/{existing}"))
+    assert recorded.of_type("aws:cloudwatch/eventBus:EventBus") == []
+    assert recorded.of_type("aws:cloudwatch/eventBusPolicy:EventBusPolicy") == []
+    assert {r.inputs["eventBusName"] for r in recorded.of_type("aws:cloudwatch/eventRule:EventRule")} == {existing}
+    assert {r.inputs["eventBusName"] for r in recorded.of_type("aws:cloudwatch/eventTarget:EventTarget")} == {existing}
+    policy = json.loads(recorded.one("aws:sqs/queuePolicy:QueuePolicy").inputs["policy"])
+    assert policy["Statement"][0]["Condition"] == {"ArnLike": {"aws:SourceArn": arn("events", rules)}}
+    outputs, made = recorded.component_outputs["alerts"], bus().component_outputs["alerts"]
+    assert (outputs["bus_name"], outputs["bus_arn"]) == (existing, arn("events", f"event-bus/{existing}"))
+    assert {key: value for key, value in outputs.items() if not key.startswith("bus_")} == {
+        key: value for key, value in made.items() if not key.startswith("bus_")
     }
 
 
-def test_an_alarm_rings_when_the_dead_letter_queue_is_not_empty() -> None:
-    alarm = bus().one("aws:cloudwatch/metricAlarm:MetricAlarm", "alerts-dlq-alarm").inputs
-    assert (alarm["namespace"], alarm["metricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
-    assert alarm["dimensions"] == {"QueueName": "p-alerts-dlq"}
-    assert (alarm["comparisonOperator"], alarm["threshold"], alarm["statistic"]) == (
-        "GreaterThanThreshold",
-        0,
-        "Maximum",
-    )
+def test_nothing_of_the_bus_can_be_lost_by_mistake() -> None:
+    recorded = bus(protect=True, topic_key=True)
+    topics = {f"alerts-{severity}-topic" for severity in SEVERITIES}
+    assert {r.name for r in recorded.resources if r.protect} == {"alerts-bus", "alerts-dlq", "alerts-key", *topics}
+    assert {r.name for r in recorded.resources if r.retain_on_delete} == {"alerts-key"}
 
 
 def test_addresses_are_subscribed_to_their_severitys_topic() -> None:
@@ -201,7 +273,7 @@ def test_eventbridge_may_use_the_topics_key() -> None:
     recorded = bus(topic_key=True)
     key = recorded.one("aws:kms/key:Key", "alerts-key").inputs
     assert key["enableKeyRotation"] is True
-    owner, publish = json.loads(key["policy"])["Statement"]
+    owner, publish, alarms = json.loads(key["policy"])["Statement"]
     assert owner["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
     # No aws:SourceArn or aws:SourceAccount: with them EventBridge can't publish to an encrypted topic.
     assert publish == {
@@ -209,8 +281,15 @@ def test_eventbridge_may_use_the_topics_key() -> None:
         "Principal": {"Service": "events.amazonaws.com"},
         "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
         "Resource": ["*"],
-        "Condition": {"ArnLike": {"kms:EncryptionContext:aws:sns:topicArn": arn("sns", "p-alerts-*")}},
+        "Condition": {"StringLike": {"kms:EncryptionContext:aws:sns:topicArn": arn("sns", "p-alerts-*")}},
     }
+    assert alarms == {
+        **publish,
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Condition": {"StringLike": {"kms:EncryptionContext:aws:sns:topicArn": arn("sns", "p-operations")}},
+    }
+    assert recorded.component_outputs["alerts"]["topic_key_arn"] == arn("kms", "key/alerts-key")
+    assert bus().component_outputs["alerts"]["topic_key_arn"] == ""
 
 
 FUNCTION = arn("lambda", "function:ai")
@@ -271,10 +350,19 @@ def test_a_subscription_that_cannot_be_is_refused(
         bus(lambda bus: bus.subscribe("ai", FUNCTION, severities, **arguments))
 
 
-def test_a_publisher_gets_putting_alone() -> None:
+def test_a_publisher_gets_putting_under_its_source_alone() -> None:
     recorded = bus(lambda bus: bus.grant_publish("ai", "their-role"))
     (statement,) = recorded.policy_of("their-role")
     assert (statement["Action"], statement["Resource"]) == (["events:PutEvents"], [arn("events", "event-bus/p-alerts")])
+    assert statement["Condition"] == {
+        "ForAllValues:StringEquals": {"events:source": AI_SOURCE},
+        "Null": {"events:source": "false"},
+    }
+
+
+def test_a_publisher_under_an_unknown_source_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"ai: source is 'me': it must be one of iops-dashboard.processor, iops-dash"):
+        bus(lambda bus: bus.grant_publish("ai", "their-role", "me"))
 
 
 def test_components_have_the_defaults_of_the_settings(built_layer: Path) -> None:
@@ -284,7 +372,7 @@ def test_components_have_the_defaults_of_the_settings(built_layer: Path) -> None
         stream = EventStream("events", {"name_prefix": "iops-dashboard"})
         store = MetricsStore("metrics", {"name_prefix": "iops-dashboard"})
         alerts = AlertBus("alerts", {"name_prefix": "iops-dashboard"})
-        StreamProcessor(
+        processor = StreamProcessor(
             "processor",
             {
                 "name_prefix": "iops-dashboard",
@@ -305,6 +393,21 @@ def test_components_have_the_defaults_of_the_settings(built_layer: Path) -> None
                 "code": pulumi.AssetArchive({}),
                 "stream_arn": stream.stream_arn,
                 "stream_name": stream.stream_name,
+            },
+        )
+        Observability(
+            "operations",
+            {
+                "name_prefix": "iops-dashboard",
+                "stream_name": stream.stream_name,
+                "mapping_uuid": processor.mapping_uuid,
+                "function_name": processor.function_name,
+                "roll_function_name": processor.roll_function_name,
+                "table_name": store.table_name,
+                "bus_name": alerts.bus_name,
+                "rule_names": [*alerts.rule_names],
+                "alert_topic_arns": [alerts.critical_topic_arn, alerts.warning_topic_arn, alerts.info_topic_arn],
+                "dead_letter_queue_arn": alerts.dead_letter_queue_arn,
             },
         )
 

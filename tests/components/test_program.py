@@ -20,13 +20,16 @@ COUNTS = {
     "iops:index:AlertBus": 1,
     "iops:index:EventStream": 1,
     "iops:index:MetricsStore": 1,
+    "iops:index:Observability": 1,
     "iops:index:Simulator": 1,
     "iops:index:StreamProcessor": 1,
     "aws:cloudwatch/eventBus:EventBus": 1,
+    "aws:cloudwatch/eventBusPolicy:EventBusPolicy": 1,
     "aws:cloudwatch/eventRule:EventRule": 3,
     "aws:cloudwatch/eventTarget:EventTarget": 3,
     "aws:cloudwatch/logGroup:LogGroup": 3,
-    "aws:cloudwatch/metricAlarm:MetricAlarm": 1,
+    "aws:cloudwatch/dashboard:Dashboard": 1,
+    "aws:cloudwatch/metricAlarm:MetricAlarm": 21,
     "aws:dynamodb/table:Table": 1,
     "aws:iam/role:Role": 5,
     "aws:iam/rolePolicy:RolePolicy": 5,
@@ -38,11 +41,12 @@ COUNTS = {
     "aws:s3/bucket:Bucket": 2,
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": 1,
     "aws:s3/bucketObjectv2:BucketObjectv2": 1,
+    "aws:s3/bucketPolicy:BucketPolicy": 2,
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": 2,
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": 2,
     "aws:scheduler/schedule:Schedule": 2,
-    "aws:sns/topic:Topic": 3,
-    "aws:sns/topicPolicy:TopicPolicy": 3,
+    "aws:sns/topic:Topic": 4,
+    "aws:sns/topicPolicy:TopicPolicy": 4,
     "aws:sqs/queue:Queue": 1,
     "aws:sqs/queuePolicy:QueuePolicy": 1,
 }
@@ -68,6 +72,9 @@ def test_it_exports_exactly_these_outputs(program: Run, stack: str) -> None:
         "WarningTopicArn": arn("sns", f"{p}-alerts-warning"),
         "InfoTopicArn": arn("sns", f"{p}-alerts-info"),
         "DeadLetterQueueUrl": f"https://sqs.eu-west-1.amazonaws.com/{ACCOUNT}/{p}-alerts-dlq",
+        "OperationsTopicArn": arn("sns", f"{p}-operations"),
+        "DashboardUrl": "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards/dashboard/"
+        + p,
         "QuarantineBucketName": f"{p}-quarantine-0001",
     }
 
@@ -75,7 +82,7 @@ def test_it_exports_exactly_these_outputs(program: Run, stack: str) -> None:
 @STACKS
 def test_every_physical_name_starts_with_the_prefix(program: Run, stack: str) -> None:
     for resource in program(stack).resources:
-        for key in ("name", "bucketPrefix", "layerName"):
+        for key in ("name", "bucketPrefix", "layerName", "dashboardName"):
             name = resource.inputs.get(key, PREFIX[stack])
             bare = name.removeprefix("/aws/lambda/").removeprefix("alias/")
             assert bare.startswith(PREFIX[stack]), f"{resource.name}: {name}"
@@ -146,6 +153,7 @@ def test_the_event_source_mapping(program: Run, stack: str, inputs: dict[str, An
         "parallelizationFactor": 1,
         "bisectBatchOnFunctionError": True,
         "functionResponseTypes": ["ReportBatchItemFailures"],
+        "metricsConfig": {"metrics": ["EventCount"]},
         "destinationConfig": {"onFailure": {"destinationArn": f"arn:aws:s3:::{p}-quarantine-0001"}},
     }
     policy = program(stack).one("aws:iam/rolePolicy:RolePolicy", "processor-policy")
@@ -172,6 +180,7 @@ def test_the_functions(
     assert (inputs["memorySize"], inputs["timeout"]) == (memory, timeout)
     assert inputs["role"] == f"arn:aws:iam::{ACCOUNT}:role/{name}"
     assert inputs["layers"] == [arn("lambda", f"layer:{PREFIX[stack]}-dependencies:1")] * layers
+    assert inputs["tracingConfig"] == {"mode": "PassThrough"}
     assert inputs["loggingConfig"] == {"logFormat": "Text", "logGroup": f"/aws/lambda/{name}"}
     logs = by_physical_name(recorded, "aws:cloudwatch/logGroup:LogGroup", f"/aws/lambda/{name}")
     assert logs.inputs["retentionInDays"] == (90 if stack == "prod" else 14)
@@ -209,14 +218,29 @@ def test_the_functions_environments(program: Run, stack: str) -> None:
     }
 
 
-def role_policies(p: str) -> dict[str, list[tuple[list[str], list[str]]]]:
-    """Of each role, every statement's actions and resources: exactly what its function calls."""
+Allowed = tuple[list[str], list[str], Any]
+
+
+def role_policies(p: str) -> dict[str, list[Allowed]]:
+    """Of each role, every statement's actions, resources and condition: exactly what its function calls."""
     stream, table = arn("kinesis", f"stream/{p}-events"), arn("dynamodb", f"table/{p}-metrics")
     bus, bucket = arn("events", f"event-bus/{p}-alerts"), f"arn:aws:s3:::{p}-quarantine-0001"
 
-    def logs(function: str) -> tuple[list[str], list[str]]:
+    own_bucket = {"StringEquals": {"s3:ResourceAccount": ACCOUNT}}
+    own_source = {
+        "ForAllValues:StringEquals": {"events:source": "iops-dashboard.processor"},
+        "Null": {"events:source": "false"},
+    }
+
+    def by(function: str) -> dict[str, Any]:
+        return {"ArnEquals": {"lambda:SourceFunctionArn": arn("lambda", f"function:{p}-{function}")}}
+
+    def logs(function: str) -> Allowed:
         group = arn("logs", f"log-group:/aws/lambda/{p}-{function}:*")
-        return ["logs:CreateLogStream", "logs:PutLogEvents"], [group]
+        return ["logs:CreateLogStream", "logs:PutLogEvents"], [group], by(function)
+
+    def rolled(function: str) -> Allowed:
+        return ["lambda:InvokeFunction"], [arn("lambda", f"function:{p}-{function}")], None
 
     return {
         f"{p}-processor": [
@@ -229,22 +253,28 @@ def role_policies(p: str) -> dict[str, list[tuple[list[str], list[str]]]]:
                     "kinesis:ListShards",
                 ],
                 [stream],
+                None,
             ),
-            (["dynamodb:BatchGetItem", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"], [table]),
-            (["events:PutEvents"], [bus]),
-            (["s3:PutObject"], [f"{bucket}/records/*", f"{bucket}/aws/lambda/*"]),
-            (["s3:ListBucket"], [bucket]),
+            (["s3:PutObject"], [f"{bucket}/aws/lambda/*"], own_bucket),
+            (["s3:ListBucket"], [bucket], own_bucket),
+            (
+                ["dynamodb:BatchGetItem", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"],
+                [table],
+                by("processor"),
+            ),
+            (["events:PutEvents"], [bus], own_source | by("processor")),
+            (["s3:PutObject"], [f"{bucket}/records/*"], own_bucket | by("processor")),
             logs("processor"),
         ],
         f"{p}-roll": [
-            (["dynamodb:Query"], [f"{table}/index/DueIndex"]),
-            (["dynamodb:BatchGetItem", "dynamodb:PartiQLUpdate"], [table]),
-            (["events:PutEvents"], [bus]),
+            (["dynamodb:Query"], [f"{table}/index/DueIndex"], by("roll")),
+            (["dynamodb:BatchGetItem", "dynamodb:PartiQLUpdate"], [table], by("roll")),
+            (["events:PutEvents"], [bus], own_source | by("roll")),
             logs("roll"),
         ],
-        f"{p}-simulator": [(["kinesis:PutRecords"], [stream]), logs("simulator")],
-        f"{p}-roll-schedule": [(["lambda:InvokeFunction"], [arn("lambda", f"function:{p}-roll")])],
-        f"{p}-simulator-schedule": [(["lambda:InvokeFunction"], [arn("lambda", f"function:{p}-simulator")])],
+        f"{p}-simulator": [(["kinesis:PutRecords"], [stream], by("simulator")), logs("simulator")],
+        f"{p}-roll-schedule": [rolled("roll")],
+        f"{p}-simulator-schedule": [rolled("simulator")],
     }
 
 
@@ -254,8 +284,8 @@ def test_each_role_allows_exactly_what_its_function_calls(program: Run, stack: s
     assert {role.inputs["name"] for role in recorded.of_type("aws:iam/role:Role")} == expected.keys()
     for role, statements in expected.items():
         found = recorded.policy_of(role)
-        assert [(s["Action"], s["Resource"]) for s in found] == statements, role
-        assert all(s.keys() == {"Effect", "Action", "Resource"} and s["Effect"] == "Allow" for s in found)
+        assert [(s["Action"], s["Resource"], s.get("Condition")) for s in found] == statements, role
+        assert all(s["Effect"] == "Allow" for s in found)
 
 
 def test_each_role_can_be_assumed_by_its_one_service_only(either: Recorded) -> None:
@@ -264,8 +294,44 @@ def test_each_role_can_be_assumed_by_its_one_service_only(either: Recorded) -> N
         scheduled = role.inputs["name"].endswith("-schedule")
         service = "scheduler.amazonaws.com" if scheduled else "lambda.amazonaws.com"
         assert (statement["Action"], statement["Principal"]) == (["sts:AssumeRole"], {"Service": service})
-        condition = {"StringEquals": {"aws:SourceAccount": ACCOUNT}} if scheduled else None
-        assert statement.get("Condition") == condition
+        condition = {
+            "StringEquals": {"aws:SourceAccount": ACCOUNT},
+            "ArnEquals": {"aws:SourceArn": arn("scheduler", "schedule-group/default")},
+        }
+        assert statement.get("Condition") == (condition if scheduled else None)
+
+
+@STACKS
+def test_the_buckets_are_closed_to_others(program: Run, stack: str) -> None:
+    policies = {
+        r.inputs["bucket"].removeprefix(PREFIX[stack]): {
+            s["Sid"]: s for s in json.loads(r.inputs["policy"])["Statement"]
+        }
+        for r in program(stack).of_type("aws:s3/bucketPolicy:BucketPolicy")
+    }
+    assert policies.keys() == {"-quarantine-0001", "-artifacts-0001"}
+    for bucket, statements in policies.items():
+        own = f"arn:aws:s3:::{PREFIX[stack]}{bucket}"
+        assert all(s["Effect"] == "Deny" and s["Principal"] == {"AWS": "*"} for s in statements.values())
+        for sid, condition in {
+            "TlsOnly": {"Bool": {"aws:SecureTransport": "false"}},
+            "OwnAccountOnly": {
+                "StringNotEquals": {"aws:PrincipalAccount": ACCOUNT},
+                "Bool": {"aws:PrincipalIsAWSService": "false"},
+            },
+        }.items():
+            found = statements.pop(sid)
+            assert (found["Action"], found["Resource"], found["Condition"]) == (["s3:*"], [own, f"{own}/*"], condition)
+    assert policies["-artifacts-0001"] == {}
+    # Operators read and delete; the roll, which has no business there, could not even be allowed to write.
+    written = policies["-quarantine-0001"].pop("WrittenByItsRoleOnly")
+    assert policies["-quarantine-0001"] == {}
+    assert (written["Action"], written["Resource"]) == (
+        ["s3:PutObject"],
+        [f"arn:aws:s3:::{PREFIX[stack]}-quarantine-0001/*"],
+    )
+    role = f"arn:aws:iam::{ACCOUNT}:role/{PREFIX[stack]}-processor"
+    assert written["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": role}}
 
 
 @STACKS
@@ -285,14 +351,15 @@ def test_everything_is_encrypted(program: Run, stack: str) -> None:
         assert [value for key, value in settings.inputs.items() if key != "bucket"] == [True] * 4
     # A customer managed key where the stack asks for one: under the AWS managed key EventBridge could not publish.
     key = arn("kms", "key/alerts-key") if stack == "prod" else None
-    assert [topic.inputs.get("kmsMasterKeyId") for topic in recorded.of_type("aws:sns/topic:Topic")] == [key] * 3
+    assert [topic.inputs.get("kmsMasterKeyId") for topic in recorded.of_type("aws:sns/topic:Topic")] == [key] * 4
 
 
 @STACKS
 def test_production_keeps_what_cannot_be_made_again(program: Run, stack: str) -> None:
     recorded, production = program(stack), stack == "prod"
     kept = {"events-stream", "metrics-table", "alerts-key", "processor-quarantine-bucket"}
-    protected = kept | {"processor-mapping"}
+    topics = {"operations-topic", *(f"alerts-{severity}-topic" for severity in ("critical", "warning", "info"))}
+    protected = kept | {"processor-mapping", "alerts-bus", "alerts-dlq", *topics}
     assert {r.name for r in recorded.resources if r.protect} == (protected if production else set())
     assert {r.name for r in recorded.resources if r.retain_on_delete} == (kept if production else set())
     assert recorded.one("aws:dynamodb/table:Table").inputs["deletionProtectionEnabled"] is production
@@ -315,6 +382,124 @@ def test_the_schedules(program: Run, stack: str) -> None:
         f"{PREFIX[stack]}-roll": 0,
         f"{PREFIX[stack]}-simulator": 0,
     }
+
+
+# Of each alarm: what it watches (the sum of several, or an expression), how much of it rings, how often, and what the
+# alarm makes of missing data. `own` is the namespace of the functions' metrics.
+ONCE, TWICE = "1 of 1 in 300 s", "2 of 3 in 300 s"
+ALARMS: dict[str, tuple[list[str], float, str, str]] = {
+    "stream-unread": (
+        [
+            "Sum AWS/Kinesis IncomingRecords of events",
+            "Sum AWS/Lambda Invocations of processor",
+            "IF(FILL(arrived, 0) > 0 AND FILL(called, 0) < 1, 1, 0)",
+        ],
+        1,
+        "3 of 3 in 300 s",
+        "ignore",
+    ),
+    "iterator-age": (
+        ["Maximum AWS/Lambda IteratorAge of processor"],
+        10 * 60_000,
+        "3 of 5 in 60 s",
+        "notBreaching",
+    ),
+    "processor-errors": (["Sum AWS/Lambda Errors of processor"], 1, ONCE, "notBreaching"),
+    "processor-throttles": (["Sum AWS/Lambda Throttles of processor"], 10, TWICE, "notBreaching"),
+    "processor-duration": (["Maximum AWS/Lambda Duration of processor"], 0.75 * 120_000, TWICE, "notBreaching"),
+    "failed-records": (["Sum own FailedRecords of processor"], 1, TWICE, "notBreaching"),
+    "quarantined-records": (["Sum own Quarantined of processor"], 1, ONCE, "notBreaching"),
+    "failed-batches": (
+        ["Sum AWS/Lambda OnFailureDestinationDeliveredEventCount of uuid-of-processor-mapping"],
+        1,
+        ONCE,
+        "notBreaching",
+    ),
+    "lost-records": (["Sum AWS/Lambda DroppedEventCount of uuid-of-processor-mapping"], 1, ONCE, "notBreaching"),
+    "roll-missing": (
+        ["Sum AWS/Lambda Invocations of roll", "IF(FILL(rolls, 0) < 1, 1, 0)"],
+        1,
+        "3 of 3 in 300 s",
+        "breaching",
+    ),
+    "roll-errors": (["Sum AWS/Lambda Errors of roll"], 1, ONCE, "notBreaching"),
+    "roll-throttles": (["Sum AWS/Lambda Throttles of roll"], 10, TWICE, "notBreaching"),
+    "roll-duration": (["Maximum AWS/Lambda Duration of roll"], 0.75 * 120_000, TWICE, "notBreaching"),
+    "roll-failures": (["Maximum own RollFailed of roll"], 1, "3 of 3 in 300 s", "ignore"),
+    "overdue-items": (["Maximum own OldestDue of roll"], 3 * 5 * 60, ONCE, "ignore"),
+    "unsent-alerts": (["Maximum own OldestUnsent of roll"], 15 * 60, ONCE, "ignore"),
+    "failed-deliveries": (
+        [f"Sum AWS/Events FailedInvocations of alerts alerts-{each}" for each in ("critical", "warning", "info")],
+        1,
+        ONCE,
+        "notBreaching",
+    ),
+    "lost-alerts": (
+        [
+            f"Sum AWS/Events InvocationsFailedToBeSentToDlq of alerts alerts-{each}"
+            for each in ("critical", "warning", "info")
+        ],
+        1,
+        ONCE,
+        "notBreaching",
+    ),
+    "dead-letters": (
+        ["Maximum AWS/SQS ApproximateNumberOfMessagesVisible of alerts-dlq"],
+        1,
+        "1 of 1 in 60 s",
+        "notBreaching",
+    ),
+    "table-errors": (
+        [
+            f"Sum AWS/DynamoDB SystemErrors of {each} metrics"
+            for each in ("BatchGetItem", "BatchExecuteStatement", "Query")
+        ],
+        10,
+        "2 of 2 in 300 s",
+        "notBreaching",
+    ),
+    "table-throttles": (
+        [
+            f"Sum AWS/DynamoDB {kind}ThrottleEvents of {index}metrics"
+            for index in ("", "EntityTypeHealthIndex ", "LastUpdatedIndex ", "DueIndex ")
+            for kind in ("Read", "Write")
+        ],
+        10,
+        "2 of 2 in 300 s",
+        "notBreaching",
+    ),
+}
+
+
+def watched(inputs: dict[str, Any], prefix: str) -> tuple[list[str], float, str, str]:
+    """An alarm as ALARMS has it."""
+
+    def told(metric: dict[str, Any], stat: str) -> str:
+        of = " ".join(value.removeprefix(f"{prefix}-") for _, value in sorted(metric["dimensions"].items()))
+        return f"{stat} {metric['namespace'].replace(prefix, 'own')} {metric['metricName']} of {of}"
+
+    queries = inputs.get("metricQueries", [])
+    metrics = [query["metric"] for query in queries if "metric" in query]
+    figures = [told(metric, metric["stat"]) for metric in metrics] or [told(inputs, inputs["statistic"])]
+    expressions = [query["expression"] for query in queries if "expression" in query]
+    sums = [" + ".join(f"FILL({query['id']}, 0)" for query in queries if "metric" in query)]
+    period = metrics[0]["period"] if metrics else inputs["period"]
+    often = f"{inputs['datapointsToAlarm']:.0f} of {inputs['evaluationPeriods']:.0f} in {period:.0f} s"
+    shown = [*figures, *(each for each in expressions if each not in sums)]
+    return shown, inputs["threshold"], often, inputs["treatMissingData"]
+
+
+@STACKS
+def test_the_alarms(program: Run, stack: str) -> None:
+    prefix = PREFIX[stack]
+    alarms = {
+        r.inputs["name"].removeprefix(f"{prefix}-"): r.inputs
+        for r in program(stack).of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
+    }
+    assert {key: watched(inputs, prefix) for key, inputs in alarms.items()} == ALARMS
+    for inputs in alarms.values():
+        assert inputs["comparisonOperator"] == "GreaterThanOrEqualToThreshold"
+        assert inputs["alarmActions"] == inputs["okActions"] == [arn("sns", f"{prefix}-operations")]
 
 
 def test_the_quarantine_expires(either: Recorded) -> None:
@@ -342,6 +527,9 @@ def test_the_roll_rests_without_its_index(built_layer: Path) -> None:
     assert recorded.one("aws:scheduler/schedule:Schedule", "processor-roll-schedule").inputs["state"] == "DISABLED"
     table = recorded.one("aws:dynamodb/table:Table").inputs
     assert "DueIndex" not in [index["name"] for index in table["globalSecondaryIndexes"]]
+    alarms = {r.inputs["name"]: r.inputs for r in recorded.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")}
+    assert "iops-dashboard-dev-roll-missing" not in alarms
+    assert "DueIndex" not in str(alarms["iops-dashboard-dev-table-throttles"]["metricQueries"])
 
 
 def test_an_existing_stream_is_read_and_not_made(built_layer: Path) -> None:
@@ -357,6 +545,32 @@ def test_an_existing_stream_is_read_and_not_made(built_layer: Path) -> None:
         for role in ("processor", "simulator", "roll")
     }
     assert allowed == {"processor": [["kms:Decrypt"]], "simulator": [["kms:GenerateDataKey"]], "roll": []}
+
+
+def test_an_existing_table_and_bus_are_used_and_not_made(built_layer: Path) -> None:
+    table, key, bus = arn("dynamodb", "table/theirs"), arn("kms", "key/1234-ab"), arn("events", "event-bus/theirs")
+    recorded = record_program(
+        "prod",
+        layerDirectory=str(built_layer),
+        existingTableArn=table,
+        existingTableKeyArn=key,
+        existingBusArn=bus,
+    )
+    gone = {
+        "aws:dynamodb/table:Table",
+        "aws:cloudwatch/eventBus:EventBus",
+        "aws:cloudwatch/eventBusPolicy:EventBusPolicy",
+    }
+    assert {r.type for r in recorded.resources} & gone == set()
+    assert (recorded.outputs["MetricsTableName"], recorded.outputs["AlertBusName"]) == ("theirs", "theirs")
+    for role, theirs in {"processor": [table, bus, key], "roll": [table, bus, key], "simulator": []}.items():
+        named = {resource for s in recorded.policy_of(f"iops-dashboard-{role}") for resource in s["Resource"]}
+        assert named >= set(theirs)
+        uses = [s for s in recorded.policy_of(f"iops-dashboard-{role}") if s["Resource"] == [key]]
+        assert [s["Action"] for s in uses] == ([["kms:Decrypt"]] if theirs else [])
+        assert all(
+            s["Condition"]["StringLike"] == {"kms:ViaService": "dynamodb.eu-west-1.amazonaws.com*"} for s in uses
+        )
 
 
 def test_a_missing_layer_stops_the_program_with_one_message() -> None:
@@ -388,6 +602,7 @@ ARRIVALS: dict[str, tuple[Any, str, Any]] = {
     "architecture": ("arm64", "processor-layer compatibleArchitectures", ["arm64"]),
     "processorMemoryMb": (300, "processor-roll-function memorySize", 300),
     "processorTimeoutSeconds": (33, "processor-function timeout", 33),
+    "tracingEnabled": (True, "processor-function tracingConfig.mode", "Active"),
     "logLevel": ("DEBUG", "processor-function environment.variables.LOG_LEVEL", "DEBUG"),
     "logRetentionDays": (3, "simulator-logs retentionInDays", 3),
     "ibCallsWarning": (4, "processor-function environment.variables.IB_CALLS_WARNING", "4"),
@@ -406,6 +621,15 @@ ARRIVALS: dict[str, tuple[Any, str, Any]] = {
     "topicKeyEnabled": (True, "alerts-key enableKeyRotation", True),
     "dlqRetentionDays": (13, "alerts-dlq messageRetentionSeconds", 13 * 86_400),
     "quarantineExpiryDays": (31, "processor-quarantine-lifecycle rules.0.expiration.days", 31),
+    "operationsEmails": (["o@d.org"], "operations-email-o@d.org endpoint", "o@d.org"),
+    "iteratorAgeAlarmMinutes": (20, "operations-iterator-age-alarm threshold", 20 * 60_000),
+    "functionErrorsAlarmCount": (2, "operations-roll-errors-alarm threshold", 2),
+    "functionThrottlesAlarmCount": (11, "operations-processor-throttles-alarm threshold", 11),
+    "durationAlarmPercent": (50, "operations-processor-duration-alarm threshold", 33 * 500),
+    "quarantineAlarmRecords": (4, "operations-quarantined-records-alarm threshold", 4),
+    "tableFailuresAlarmCount": (12, "operations-table-throttles-alarm threshold", 12),
+    "rollAlarmIntervals": (5, "operations-overdue-items-alarm threshold", 5 * 60),
+    "unsentAlarmMinutes": (14, "operations-unsent-alerts-alarm threshold", 14 * 60),
     "simulatorEnabled": (True, "simulator-schedule state", "ENABLED"),
     "simulatorStreams": (51, "simulator-function environment.variables.SIMULATOR_STREAMS", "51"),
     "simulatorEventsPerStream": (12, "simulator-function environment.variables.SIMULATOR_EVENTS_PER_STREAM", "12"),
@@ -427,8 +651,11 @@ def test_each_setting_arrives_where_it_belongs(changed: Recorded, key: str) -> N
 
 def test_every_declared_setting_is_tested_above() -> None:
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
-    others = {"layerDirectory", "dueIndexEnabled", "existingStreamArn", "existingStreamKeyArn"}
-    assert project["config"].keys() == ARRIVALS.keys() | others
+    existing = {
+        *("existingStreamArn", "existingStreamKeyArn"),
+        *("existingTableArn", "existingTableKeyArn", "existingBusArn"),
+    }
+    assert project["config"].keys() == ARRIVALS.keys() | existing | {"layerDirectory", "dueIndexEnabled"}
     assert project["name"] == PROJECT
 
 

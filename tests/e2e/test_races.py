@@ -15,7 +15,6 @@ from functions.processor.model import EntityKey
 from functions.processor.plan import Rules, Write, plan
 from functions.processor.process import Processor
 from local.deploy import Deployment
-from local.ministack import LocalAws
 from tests.e2e.conftest import InProcess
 from tests.functions.processor.deployment import NOW, event_json, record
 
@@ -41,8 +40,15 @@ def call(student: str, number: int) -> bytes:
     return event_json("ib_call_logged", {"student_id": student, "call_id": f"{student}-{number}"})
 
 
+@pytest.fixture(params=["fast", "standard"])
+def codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With either codec of the AWS clients; entities bear its name."""
+    monkeypatch.setenv("AWS_CLIENT_CODEC", request.param)
+    return str(request.param)
+
+
 @pytest.fixture
-def table(deployment: Deployment, in_process: InProcess) -> store.MetricsTable:
+def table(deployment: Deployment, in_process: InProcess, codec: str) -> store.MetricsTable:
     """The deployed table, as the processor uses it."""
     return store.MetricsTable(deployment.outputs["MetricsTableName"])
 
@@ -66,29 +72,33 @@ def writes(before: Sequence[State], arriving: Arrivals) -> list[Write]:
     return list(plan(before, arriving, NOW, RULES).writes.values())
 
 
-def test_an_item_is_read_as_it_was_written(table: store.MetricsTable) -> None:
-    arriving = arrivals(*(session("stu_same", number) for number in range(5)), call("stu_same", 1))
-    (write,) = writes(states(table, "stu_same"), arriving)
+def test_an_item_is_read_as_it_was_written(table: store.MetricsTable, codec: str) -> None:
+    same = f"stu_same_{codec}"
+    arriving = arrivals(*(session(same, number) for number in range(5)), call(same, 1))
+    (write,) = writes(states(table, same), arriving)
 
     assert table.write([write], deadline()) == store.Written()
-    (found,) = states(table, "stu_same")
+    (found,) = states(table, same)
     assert found == write.after
     assert not plan([found], arriving, NOW, RULES).writes
 
 
-def test_of_two_writers_of_one_version_one_loses_and_nothing_is_half_written(table: store.MetricsTable) -> None:
+def test_of_two_writers_of_one_version_one_loses_and_nothing_is_half_written(
+    table: store.MetricsTable, codec: str
+) -> None:
+    raced = f"stu_raced_{codec}"
     for attempt in range(2):  # first both insert the item, then both update it
-        before = states(table, "stu_raced")
-        (one,) = writes(before, arrivals(session("stu_raced", 10 + attempt)))
-        (other,) = writes(before, arrivals(session("stu_raced", 20 + attempt)))
+        before = states(table, raced)
+        (one,) = writes(before, arrivals(session(raced, 10 + attempt)))
+        (other,) = writes(before, arrivals(session(raced, 20 + attempt)))
 
         assert table.write([one], deadline()) == store.Written()
         assert table.write([other], deadline()) == store.Written(lost={0})
-        assert states(table, "stu_raced") == [one.after]
+        assert states(table, raced) == [one.after]
 
 
-def test_a_lost_write_leaves_its_neighbours_in_the_call_alone(table: store.MetricsTable) -> None:
-    names = [f"stu_many_{number}" for number in range(30)]
+def test_a_lost_write_leaves_its_neighbours_in_the_call_alone(table: store.MetricsTable, codec: str) -> None:
+    names = [f"stu_many_{codec}_{number}" for number in range(30)]
     arriving = arrivals(*(session(name, 1) for name in names))
     planned = writes(states(table, *names), arriving)
     stolen = [3, 17, 28]
@@ -99,13 +109,14 @@ def test_a_lost_write_leaves_its_neighbours_in_the_call_alone(table: store.Metri
 
 
 def test_processes_that_race_for_one_entity_lose_nothing_and_tell_once(
-    config: Config, table: store.MetricsTable, ministack: LocalAws
+    config: Config, table: store.MetricsTable, codec: str
 ) -> None:
+    hot = f"stu_hot_{codec}"
     deliveries = [
         arrivals(
-            *(session("stu_hot", number) for number in range(part, 40, 4)),
-            call("stu_hot", part % 3),
-            call("stu_hot", 3),
+            *(session(hot, number) for number in range(part, 40, 4)),
+            call(hot, part % 3),
+            call(hot, 3),
         )
         for part in range(4)
     ]
@@ -113,7 +124,7 @@ def test_processes_that_race_for_one_entity_lose_nothing_and_tell_once(
         outcomes = list(pool.map(lambda each: Processor(config).run(each, deadline()), deliveries * 2))
 
     assert not any(outcome.failed for outcome in outcomes)
-    (state,) = states(table, "stu_hot")
+    (state,) = states(table, hot)
     assert state.stored["sessions_7d"] == {"N": "40"}
     assert state.stored["ib_calls_14d"] == {"N": "4"}
     assert {name: (e.episode, e.notification) for name, e in state.alerts.episodes.items()} == {
@@ -124,9 +135,10 @@ def test_processes_that_race_for_one_entity_lose_nothing_and_tell_once(
 
 
 def test_a_writer_that_pauses_longer_than_another_lives_merges_into_what_it_finds(
-    config: Config, table: store.MetricsTable, monkeypatch: pytest.MonkeyPatch
+    config: Config, table: store.MetricsTable, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = arrivals(session("stu_paused", 2), call("stu_paused", 1))
+    name = f"stu_paused_{codec}"
+    other = arrivals(session(name, 2), call(name, 1))
     write, pauses = store.MetricsTable.write, iter([True])
 
     def paused(self: store.MetricsTable, planned: Sequence[Write], by: Deadline) -> store.Written:
@@ -135,9 +147,9 @@ def test_a_writer_that_pauses_longer_than_another_lives_merges_into_what_it_find
         return write(self, planned, by)
 
     monkeypatch.setattr(store.MetricsTable, "write", paused)
-    outcome = Processor(config).run(arrivals(session("stu_paused", 1), session("stu_paused", 2)), deadline())
+    outcome = Processor(config).run(arrivals(session(name, 1), session(name, 2)), deadline())
 
     assert (outcome.conflicts, outcome.failed) == (1, {})
-    (state,) = states(table, "stu_paused")
+    (state,) = states(table, name)
     assert (state.stored["sessions_7d"], state.stored["ib_calls_14d"]) == ({"N": "2"}, {"N": "1"})
     assert clock.now_ms() == NOW
