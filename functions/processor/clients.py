@@ -3,6 +3,7 @@
 A call is tried four times with at most six seconds each, so that it ends before the deadline's reserve is used up.
 """
 
+import os
 import random
 import threading
 import time
@@ -11,10 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, Final, TypeVar
 
-import boto3
 from botocore.config import Config
+from botocore.session import Session
 
+from . import wire
 from .deadline import Deadline
+from .observability import logger
 
 PARALLEL_CALLS: Final = 8
 
@@ -41,7 +44,25 @@ def client(service: str) -> Any:
 
 @cache
 def _client(service: str) -> Any:
-    return boto3.client(service, config=_CONFIG)
+    return make(service, config=_CONFIG)
+
+
+def make(service: str, config: Config) -> Any:
+    """A new client; tests put their own AWS in this function's place.
+
+    AWS_CLIENT_CODEC=standard in the environment leaves all of it to botocore.
+    """
+    if os.environ.get("AWS_CLIENT_CODEC") != "standard":
+        try:
+            return wire.fast(_session(), service, config)
+        except wire.WireError as error:
+            logger.warning("The fast AWS codec is not used", service_name=service, reason=str(error))
+    return wire.standard(service, config)
+
+
+@cache
+def _session() -> Session:
+    return wire.session()
 
 
 @cache

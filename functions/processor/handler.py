@@ -1,5 +1,6 @@
 """What Lambda calls with a batch of Kinesis records."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
@@ -40,8 +41,9 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
     records = read_records(event["Records"])
     logger.info(f"Processing {len(records)} records from Kinesis")
     batch = decode(records, config().future_tolerance_ms)
-    for taken in batch.events:
-        logger.debug("Processing event: %s", taken.event_type)
+    if logger.isEnabledFor(logging.DEBUG):
+        for taken in batch.events:
+            logger.debug("Processing event: %s", taken.event_type)
 
     arrivals = gather(batch.events)
     outcome = Processor(config()).run(arrivals, deadline)
@@ -49,7 +51,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
     failed = Quarantine(config().quarantine_bucket).put(records, rejections)
     for entity, key in enumerate(arrivals.keys):
         if reason := outcome.failed.get(key):
-            failed.update(arrivals.records[entity])
+            failed.update(arrivals.records(entity))
             logger.error("An entity could not be brought up to date", **key._asdict(), reason=reason)
 
     quarantined = _reasons(rejections, failed)

@@ -227,44 +227,29 @@ def _name(names: Sequence[bytes], code: int) -> str | None:
 # -- many entities, column by column ----------------------------------------------------------------------------------
 
 
-def things(stored: Sequence[Packed]) -> pl.LazyFrame:
+def things(stored: Sequence[Packed]) -> pl.DataFrame:
     """What windows are made of, `windows.THINGS`: every row of these entities, folded ones included."""
     head, tail = pl.col("w1"), pl.col("w2")
-    time = (head // _U16).cast(pl.Int64)
+    shared = {"session": head % 2 == SESSION, "time": (head // _U16).cast(pl.Int64)}
+    one = pl.lit(1, pl.Int64)
     frames = [
-        _words([each.narrow for each in stored], _NARROW).select(
+        _words([each.narrow for each in stored], _NARROW, "w1", "w2").select(
             "entity",
-            session=head % 2 == SESSION,
-            time=time,
-            last=time + (tail // _U32).cast(pl.Int64),
-            weight=pl.lit(1, pl.Int64),
+            **shared,
+            last=shared["time"] + (tail // _U32).cast(pl.Int64),
+            weight=one,
             **_rating(tail // _U16 % _U16),
         )
     ]
     if any(each.wide for each in stored):
-        frames.append(
-            _words([each.wide for each in stored], _WIDE).select(
-                "entity",
-                session=head % 2 == SESSION,
-                time=time,
-                last=pl.col("w3").cast(pl.Int64),
-                weight=pl.lit(1, pl.Int64),
-                **_rating(tail // _U16),
-            )
-        )
+        wide = _words([each.wide for each in stored], _WIDE, "w1", "w2", "w3")
+        last = pl.col("w3").cast(pl.Int64)
+        frames.append(wide.select("entity", **shared, last=last, weight=one, **_rating(tail // _U16)))
     if any(each.folded for each in stored):
-        hours = _hours(_words([each.folded for each in stored], _FOLDED))
-        frames.append(
-            hours.select(
-                "entity",
-                (pl.col("kind") == SESSION).alias("session"),
-                "time",
-                pl.col("time").alias("last"),
-                "weight",
-                "rating_sum",
-                "rating_count",
-            )
-        )
+        hours = _hours(_words([each.folded for each in stored], _FOLDED, "w0", "w1", "w2"))
+        session = (pl.col("kind") == SESSION).alias("session")
+        last = pl.col("time").alias("last")
+        frames.append(hours.select("entity", session, "time", last, "weight", "rating_sum", "rating_count"))
     return frames[0] if len(frames) == 1 else pl.concat(frames)
 
 
@@ -278,8 +263,8 @@ def _rating(rating: pl.Expr) -> dict[str, pl.Expr]:
 
 def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The facts of several entities, frames of `ROWS` and of `FOLDED`; `entity` is the position in `stored`."""
-    narrow = _words([each.narrow for each in stored], _NARROW).collect()
-    wide = _words([each.wide for each in stored], _WIDE).collect()
+    narrow = _words([each.narrow for each in stored], _NARROW, "w0", "w1", "w2")
+    wide = _words([each.wide for each in stored], _WIDE, *(f"w{position}" for position in range(_WIDE)))
 
     time = (pl.col("w1") // _U16).cast(pl.Int64)
     rating = pl.col("w2") // _U16 % _U16
@@ -311,11 +296,11 @@ def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
                 **{name: pl.when(pl.col(word) != 0).then(pl.col(word)).cast(pl.Int64) for name, word in times.items()},
             )
         )
-    hours = _hours(_words([each.folded for each in stored], _FOLDED))
-    return pl.concat([each.select(ROWS.names()) for each in rows]), hours.collect()
+    hours = _hours(_words([each.folded for each in stored], _FOLDED, "w0", "w1", "w2"))
+    return pl.concat([each.select(ROWS.names()) for each in rows]), hours
 
 
-def _hours(folded: pl.LazyFrame) -> pl.LazyFrame:
+def _hours(folded: pl.DataFrame) -> pl.DataFrame:
     return folded.select(
         "entity",
         kind=pl.col("w0") % 256,
@@ -336,25 +321,20 @@ def _names(lists: Sequence[Sequence[bytes]], code: pl.Expr) -> pl.Expr:
     return pl.lit(every).gather(pl.when(code > 0).then(position))
 
 
-def _words(sections: Sequence[bytes], width: int) -> pl.LazyFrame:
-    """Sections of fixed-width rows as a frame: entity (UInt32), w0 ... (UInt64); part of the query that reads it."""
+def _words(sections: Sequence[bytes], width: int, *wanted: str) -> pl.DataFrame:
+    """Fixed-width rows as a frame: entity (UInt32), and of the words `w0` to `w7` (UInt64) those that are wanted."""
     counts = [len(section) // (width * _WORD) for section in sections]
-    total = sum(counts)
-    columns = {f"w{position}": pl.UInt64 for position in range(width)}
-    if not total:
-        return pl.LazyFrame(schema={"entity": pl.UInt32, **columns})
-    entities = b"".join(entity.to_bytes(4, "little") * count for entity, count in enumerate(counts))
-    joined = pl.DataFrame({"entities": [entities], "words": [b"".join(sections)]})
-    words = _numbers("words", pl.UInt64, total * width)
-    return joined.lazy().select(
-        _numbers("entities", pl.UInt32, total).alias("entity"),
-        *(words.gather_every(width, position).alias(name) for position, name in enumerate(columns)),
-    )
+    words = _numbers(b"".join(sections), pl.UInt64)
+    entities = _numbers(b"".join([each.to_bytes(4, "little") * count for each, count in enumerate(counts)]), pl.UInt32)
+    return pl.DataFrame({"entity": entities, **{name: words.gather_every(width, int(name[1:])) for name in wanted}})
 
 
-def _numbers(column: str, dtype: type[pl.DataType], length: int) -> pl.Expr:
-    """The little-endian numbers in the one binary value of a column, as rows."""
-    return pl.col(column).bin.reinterpret(dtype=pl.Array(dtype, length)).explode()
+def _numbers(little_endian: bytes, dtype: type[pl.UInt32 | pl.UInt64]) -> pl.Series:
+    size = 4 if dtype is pl.UInt32 else 8
+    if not little_endian:
+        return pl.Series(dtype=dtype)
+    array = pl.Array(dtype, len(little_endian) // size)
+    return pl.Series([little_endian], dtype=pl.Binary).bin.reinterpret(dtype=array).explode()
 
 
 def pack(rows: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> Mapping[int, Packed]:

@@ -6,7 +6,7 @@ committed is said, entity by entity; whoever called reports its records as faile
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,9 +18,9 @@ from .deadline import Deadline
 from .item import State
 from .model import EntityKey, Rejection, from_iso
 from .observability import logger
-from .plan import plan
+from .plan import Plan, Write, plan
 from .publish import AlertBus
-from .store import MetricsTable
+from .store import STATEMENTS_A_WRITE, MetricsTable
 
 _RACES: Final = 10
 _PUBLISHING_ROUNDS: Final = 3
@@ -55,44 +55,32 @@ class Processor:
     def run(self, arrivals: Arrivals, deadline: Deadline) -> Outcome:
         """Takes in what arrived, brings every named entity up to date and publishes what there is to tell."""
         outcome = Outcome()
-        states = self._settle(arrivals, deadline, outcome)
-        for _ in range(_PUBLISHING_ROUNDS):
-            telling = [state for state in states if state.alerts.outbox]
-            if not telling:
+        sent: dict[str, str] = {}
+        states = self._settle(arrivals, deadline, outcome, sent)
+        for _ in range(_PUBLISHING_ROUNDS - 1):
+            left = [state.key for state in states if state.alerts.outbox]
+            if not left or not sent:
                 break
-            sent = self._bus.send([each for state in telling for each in state.alerts.outbox], deadline)
-            if not sent:
-                break
-            outcome.alerts_sent.update(sent.values())
             # What fails here is told again by the next roll, under the same ids.
-            clearing = Outcome()
-            states = self._settle(
-                Arrivals.none([state.key for state in telling]),
-                deadline,
-                clearing,
-                states=telling,
-                sent=frozenset(sent),
-            )
+            clearing, told = Outcome(), len(sent)
+            states = self._settle(Arrivals.none(left), deadline, clearing, sent)
             outcome.written += clearing.written
             outcome.conflicts += clearing.conflicts
             for key, reason in clearing.failed.items():
                 logger.warning("An outbox was not cleared; the roll will do it", **key._asdict(), reason=reason)
-        unsent = [json.loads(state.alerts.outbox[0]) for state in states if state.alerts.outbox]
-        outcome.unsent_since = min((from_iso(oldest["timestamp"]) for oldest in unsent), default=None)
+            if len(sent) == told:
+                break
+        outcome.alerts_sent.update(sent.values())
+        unsent = [json.loads(each) for state in states for each in state.alerts.outbox]
+        outcome.unsent_since = min(
+            (from_iso(each["timestamp"]) for each in unsent if each["alert_id"] not in sent), default=None
+        )
         if outcome.alerts_sent:
             logger.info(f"Sent {outcome.alerts_sent.total()} alerts to EventBridge")
         return outcome
 
-    def _settle(
-        self,
-        arrivals: Arrivals,
-        deadline: Deadline,
-        outcome: Outcome,
-        *,
-        states: Sequence[State] | None = None,
-        sent: frozenset[str] = frozenset(),
-    ) -> list[State]:
-        """Reads (unless the states are at hand), plans and writes until no race is lost.
+    def _settle(self, arrivals: Arrivals, deadline: Deadline, outcome: Outcome, sent: dict[str, str]) -> list[State]:
+        """Reads, plans, writes and tells until no race is lost; adds to `sent` what the bus accepts.
 
         Returns
         -------
@@ -104,21 +92,14 @@ class Processor:
         for attempt in range(_RACES):
             if deadline.passed():
                 break
-            if states is None or attempt:
-                pending, states = self._read(pending, deadline, outcome)
+            pending, states = self._read(pending, deadline, outcome)
             if not states:
                 return settled
-            planned = plan(states, pending, clock.now_ms(), self._rules, sent)
-            positions = list(planned.writes)
-            written = self._table.write(list(planned.writes.values()), deadline)
-            lost = {positions[each] for each in written.lost}
-            failed = {positions[each]: reason for each, reason in written.failed.items()}
+            planned = plan(states, pending, clock.now_ms(), self._rules, frozenset(sent))
+            failed = {entity: _UNREADABLE + why for entity, why in planned.unreadable.items()}
+            after, lost = self._commit(planned, failed, deadline, outcome, sent)
             outcome.failed |= {pending.keys[entity]: reason for entity, reason in failed.items()}
-            outcome.conflicts += len(lost)
-            outcome.written += len(positions) - len(lost) - len(failed)
-            outcome.failed |= {pending.keys[entity]: _UNREADABLE + why for entity, why in planned.unreadable.items()}
-            failed |= planned.unreadable
-            for entity, state in enumerate(planned.after):
+            for entity, state in enumerate(after):
                 if entity not in lost and entity not in failed:
                     settled.append(state)
                     outcome.rejections.extend(planned.rejections.get(entity, ()))
@@ -130,6 +111,54 @@ class Processor:
         reason = "no time is left" if deadline.passed() else f"{_RACES} races in a row were lost"
         outcome.failed |= dict.fromkeys(pending.keys, reason)
         return settled
+
+    def _commit(
+        self, planned: Plan, failed: dict[int, str], deadline: Deadline, outcome: Outcome, sent: dict[str, str]
+    ) -> tuple[list[State], set[int]]:
+        """Writes what is planned, and tells what there is to tell as soon as it is committed.
+
+        Who has something to tell is written first, in as few calls as that takes; clearing their outboxes then shares
+        its calls with everybody else's writes. Adds to `failed`; returns the states after it, by position, and the
+        positions of those that lost a race.
+        """
+        after = list(planned.after)
+        telling = [entity for entity, state in enumerate(after) if state.alerts.outbox and entity not in failed]
+        order = sorted(planned.writes, key=lambda entity: not after[entity].alerts.outbox)
+        first = len(order)
+        if telling:
+            first = -(-sum(entity in planned.writes for entity in telling) // STATEMENTS_A_WRITE) * STATEMENTS_A_WRITE
+        lost = self._write({entity: planned.writes[entity] for entity in order[:first]}, failed, deadline, outcome)
+        rest = {entity: planned.writes[entity] for entity in order[first:]}
+        told = [entity for entity in telling if entity not in lost and entity not in failed]
+        clears = self._tell([after[entity] for entity in told], deadline, sent) if told else {}
+        clearing = {len(after) + position: write for position, write in clears.items()}
+        uncleared: dict[int, str] = {}
+        lost |= self._write(rest | clearing, uncleared, deadline, outcome)
+        for position, write in clears.items():
+            if len(after) + position not in lost and len(after) + position not in uncleared:
+                after[told[position]] = write.after
+        failed |= {entity: reason for entity, reason in uncleared.items() if entity < len(after)}
+        return after, {entity for entity in lost if entity < len(after)}
+
+    def _tell(self, states: Sequence[State], deadline: Deadline, sent: dict[str, str]) -> Mapping[int, Write]:
+        """Publishes the outboxes; gives the writes that clear them of what was accepted, by position."""
+        accepted = self._bus.send([each for state in states for each in state.alerts.outbox], deadline)
+        if not accepted:
+            return {}
+        sent |= accepted
+        arrivals = Arrivals.none([state.key for state in states])
+        return plan(states, arrivals, clock.now_ms(), self._rules, frozenset(accepted)).writes
+
+    def _write(
+        self, writes: Mapping[int, Write], failed: dict[int, str], deadline: Deadline, outcome: Outcome
+    ) -> set[int]:
+        """Makes these writes; adds to `failed`, and returns who lost a race."""
+        positions = list(writes)
+        written = self._table.write(list(writes.values()), deadline)
+        failed |= {positions[each]: reason for each, reason in written.failed.items()}
+        outcome.conflicts += len(written.lost)
+        outcome.written += len(positions) - len(written.lost) - len(written.failed)
+        return {positions[each] for each in written.lost}
 
     def _read(self, arrivals: Arrivals, deadline: Deadline, outcome: Outcome) -> tuple[Arrivals, list[State]]:
         read = self._table.read(arrivals.keys, deadline)

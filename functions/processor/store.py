@@ -17,7 +17,7 @@ from .observability import logger
 from .plan import Write
 
 _KEYS_A_READ: Final = 100  # BatchGetItem
-_STATEMENTS_A_WRITE: Final = 25  # BatchExecuteStatement
+STATEMENTS_A_WRITE: Final = 25  # BatchExecuteStatement
 _ATTEMPTS: Final = 6
 
 _LOST_RACE: Final = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
@@ -101,7 +101,7 @@ class MetricsTable:
         """Makes the writes; positions in the answer are those in `writes`."""
         written = Written()
         numbered = list(enumerate(writes))
-        parts = in_parallel(lambda chunk: self._write(chunk, deadline), chunks(numbered, _STATEMENTS_A_WRITE))
+        parts = in_parallel(lambda chunk: self._write(chunk, deadline), chunks(numbered, STATEMENTS_A_WRITE))
         for part in parts:
             written.lost |= part.lost
             written.failed |= part.failed

@@ -58,7 +58,7 @@ MEASURED: Final = pl.Schema(
 """What `measure` adds to `STANDING`, one row an entity in the same order."""
 
 
-def measure(things: pl.LazyFrame, standing: pl.DataFrame) -> pl.LazyFrame:
+def measure(things: pl.DataFrame, standing: pl.DataFrame) -> pl.LazyFrame:
     """Each entity's metrics at its `as_of`.
 
     Parameters
@@ -74,31 +74,32 @@ def measure(things: pl.LazyFrame, standing: pl.DataFrame) -> pl.LazyFrame:
         `STANDING` and `MEASURED`, so that alert levels can be added before one `collect`.
     """
     entities = standing.lazy().with_row_index("entity")
-    as_of = pl.lit(standing["as_of"]).gather(pl.col("entity"))
-    session, time, weight = pl.col("session"), pl.col("time"), pl.col("weight")
-    age = as_of - time
-    in_7, in_14, in_30 = age < DAYS_7, age < DAYS_14, age < DAYS_30
-    # Columns that are summed as they are: a filter within each group would cost several times as much.
-    counted = (
-        things.select(
-            "entity",
-            counted_7=weight * (session & in_7),
-            counted_14=weight * (session & in_14),
-            counted_30=weight * (session & in_30),
-            calls_7=weight * (~session & in_7),
-            calls_14=weight * (~session & in_14),
-            rating_sum=pl.col("rating_sum") * in_30,
-            ratings_30d=pl.col("rating_count") * in_30,
-            fact_leaves=pl.when(in_7)
-            .then(time + DAYS_7)
-            .when(in_14)
-            .then(time + DAYS_14)
-            .when(in_30 & session)
-            .then(time + DAYS_30)
-            .otherwise(pl.col("last") + RETENTION_MS),
-        )
-        .group_by("entity")
-        .agg(pl.exclude("entity", "fact_leaves").sum(), pl.col("fact_leaves").min())
+    # Every fact is looked at once, to find its part of the 30 days; all that follows is over a few rows an entity.
+    age = pl.lit(standing["as_of"]).gather(pl.col("entity")) - pl.col("time")
+    part = sum((age >= window).cast(pl.UInt32) for window in (DAYS_7, DAYS_14, DAYS_30))
+    parts = (
+        things.lazy()
+        .group_by(place=pl.col("entity") * 8 + part * 2 + pl.col("session"))
+        .agg(pl.col("weight", "rating_sum", "rating_count").sum(), pl.col("time", "last").min())
+        .with_columns(entity=pl.col("place") // 8, part=pl.col("place") // 2 % 4, session=pl.col("place") % 2 == 1)
+    )
+    session, part, time, weight = pl.col("session"), pl.col("part"), pl.col("time"), pl.col("weight")
+    counted = parts.group_by("entity").agg(
+        counted_7=weight.filter(session & (part == 0)).sum(),
+        counted_14=weight.filter(session & (part <= 1)).sum(),
+        counted_30=weight.filter(session & (part <= 2)).sum(),
+        calls_7=weight.filter(~session & (part == 0)).sum(),
+        calls_14=weight.filter(~session & (part <= 1)).sum(),
+        rating_sum=pl.col("rating_sum").filter(part <= 2).sum(),
+        ratings_30d=pl.col("rating_count").filter(part <= 2).sum(),
+        fact_leaves=pl.when(part == 0)
+        .then(time + DAYS_7)
+        .when(part == 1)
+        .then(time + DAYS_14)
+        .when((part == 2) & session)
+        .then(time + DAYS_30)
+        .otherwise(pl.col("last") + RETENTION_MS)
+        .min(),
     )
     totals = pl.exclude("entity", "fact_leaves", *STANDING)
     return (

@@ -22,7 +22,7 @@ _UPDATE = re.compile(
 
 
 class FakeAws:
-    """Stands where `boto3.client` does: `FakeAws().client("dynamodb")`."""
+    """Stands where `clients.make` does: `FakeAws().client("dynamodb")`."""
 
     def __init__(self) -> None:
         self.items: dict[Key, Attributes] = {}

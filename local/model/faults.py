@@ -104,7 +104,7 @@ Choose = Callable[[str, int], str | None]
 
 
 class FaultyAws:
-    """Stands where `boto3.client` does, before AWS in memory."""
+    """Stands where `clients.make` does, before AWS in memory."""
 
     def __init__(self, aws: FakeAws) -> None:
         self.aws = aws

@@ -22,7 +22,7 @@ def context(remaining_ms: Callable[[], int] = lambda: 120_000) -> Any:
 @contextmanager
 def nothing_kept() -> Iterator[None]:
     """A process of its own: neither clients nor configuration of before within, nor of within afterwards."""
-    caches = (clients._client, config.config)
+    caches = (clients._client, clients._session, config.config)
     for cache in caches:
         cache.cache_clear()
     try:

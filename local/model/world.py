@@ -247,7 +247,7 @@ def world(**mapping: Any) -> Iterator[World]:
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a function that died before it had metrics to publish
         stack.enter_context(mock.patch.dict(os.environ, _ENVIRONMENT))
-        stack.enter_context(mock.patch("boto3.client", made.aws.client))
+        stack.enter_context(mock.patch("functions.processor.clients.make", made.aws.client))
         stack.enter_context(mock.patch.object(clients, "_pool", _Inline))
         stack.enter_context(mock.patch("time.sleep", lambda _: None))
         stack.enter_context(mock.patch.object(clock, "now_ms", lambda: made.now_ms))

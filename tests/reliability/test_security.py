@@ -242,7 +242,7 @@ def logged(level: str) -> Iterator[tuple[Deployment, Faults, Logs]]:
         handler.setStream(logs.stream)
         logger.setLevel(level)
         try:
-            with mock.patch("boto3.client", faults.client), one_partition():
+            with mock.patch("functions.processor.clients.make", faults.client), one_partition():
                 yield deployment, faults, logs
         finally:
             logger.setLevel(level_before)

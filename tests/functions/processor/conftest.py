@@ -7,12 +7,13 @@ from typing import TextIO, cast
 import pytest
 from moto import mock_aws
 
-from functions.processor import clients
 from functions.processor.observability import logger
+from local.model.invocation import nothing_kept
 
 from .deployment import Deployment, deployed
 from .faults import Faults
 from .logs import Logs
+from .over_http import OverHttp
 
 
 @pytest.fixture
@@ -26,18 +27,31 @@ def deployment() -> Iterator[Deployment]:
 def faults(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Faults:
     """What stands between the deployment and its AWS, with no fault planned yet."""
     made = Faults(deployment.aws)
-    monkeypatch.setattr("boto3.client", made.client)
+    monkeypatch.setattr("functions.processor.clients.make", made.client)
+    return made
+
+
+@pytest.fixture(params=["fast", "standard"])
+def codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With either codec of the AWS clients."""
+    monkeypatch.setenv("AWS_CLIENT_CODEC", request.param)
+    return str(request.param)
+
+
+@pytest.fixture
+def over_http(deployment: Deployment, codec: str, monkeypatch: pytest.MonkeyPatch) -> Faults:
+    """As `faults`, but reached over HTTP by real clients."""
+    made = Faults(deployment.aws)
+    monkeypatch.setattr("functions.processor.clients.make", OverHttp(made, codec).client)
     return made
 
 
 @pytest.fixture
-def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Real clients, with parameters and answers checked by botocore, before moto's AWS."""
+def moto(codec: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Real clients before moto's AWS."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    clients._client.cache_clear()
-    with mock_aws():
+    with nothing_kept(), mock_aws():
         yield
-    clients._client.cache_clear()
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def deployed() -> Iterator[Deployment]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        patch.setattr("boto3.client", made.aws.client)
+        patch.setattr("functions.processor.clients.make", made.aws.client)
         patch.setattr("time.sleep", lambda _: None)
         patch.setattr(clock, "now_ms", lambda: made.clock.ms)
         with nothing_kept():

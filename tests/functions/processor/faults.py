@@ -14,7 +14,7 @@ Fault = Callable[[Call, dict[str, Any]], Any]
 
 
 class Faults:
-    """Stands where `boto3.client` does, before AWS in memory.
+    """Stands where `clients.make` does, before AWS in memory.
 
     `planned["put_events"]` lists what the next calls of that operation do instead, by turns; with `None`, and when it
     is used up, calls go through. `made` lists the arguments of all calls of an operation.

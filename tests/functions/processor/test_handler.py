@@ -62,7 +62,7 @@ def test_at_debug_level_it_names_each_valid_events_type(deployment: Deployment, 
 
 
 def test_at_the_end_it_says_what_became_of_the_batch(faults: Faults, deployment: Deployment, logs: Logs) -> None:
-    faults.planned[WRITE] = [refusing("ValidationError", 0)]
+    faults.planned[WRITE] = [refusing("ValidationError", 1)]  # stu_1: who has something to tell is written first
     deployment.deliver(call("stu_1"), health("stu_2", 10), call("stu_1", "c2"), b"poison")
     done = logs.lines()[-1]
     assert {
@@ -110,6 +110,17 @@ def test_what_says_nothing_new_and_what_comes_late_is_counted(
     assert counted(started, completed) == (0, 1)  # two events of one session, each with something of its own to say
     assert counted(completed) == (2, 0)  # of the student, and of the tutor
     assert counted(started, call("stu_1"), call("stu_1")) == (3, 1)
+
+
+def test_clearing_outboxes_shares_its_calls_with_the_other_entities_writes(
+    faults: Faults, deployment: Deployment
+) -> None:
+    """Who has something to tell is written first, then told of, then cleared together with the rest."""
+    deployment.deliver(*(call(f"stu_{each}") for each in range(40)), health("stu_39", 10))
+    sizes = [len(each["Statements"]) for each in faults.made[WRITE]]
+    assert sizes == [25, 16]  # 40 entities, and one outbox
+    assert len(faults.made["put_events"]) == 1
+    assert "outbox" not in deployment.item("student", "stu_39")
 
 
 # -- what it reports --------------------------------------------------------------------------------------------------
@@ -293,7 +304,7 @@ def test_whatever_happens_to_any_one_call_the_next_delivery_or_roll_completes_wh
         for position in range(count):
             with deployed() as deployment, monkeypatch.context() as patch:
                 faults = Faults(deployment.aws)
-                patch.setattr("boto3.client", faults.client)
+                patch.setattr("functions.processor.clients.make", faults.client)
                 faults.planned[operation] = [None] * position + [fault]
                 try:
                     with warnings.catch_warnings():

@@ -19,6 +19,12 @@ BUS = AlertBus(NAME)
 LONG = Deadline(lambda: 120_000)
 
 
+@pytest.fixture
+def faults(over_http: Faults) -> Faults:
+    """By real clients of either codec."""
+    return over_http
+
+
 def notifications(count: int) -> list[str]:
     return [
         json.dumps(
@@ -120,8 +126,8 @@ def test_a_bus_takes_what_is_sent() -> None:
     assert accepted(12) == ids(12)
 
 
-def test_entries_and_answers_are_such_as_eventbridge_knows(moto: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = boto3.client("events")
+def test_entries_and_answers_are_such_as_eventbridge_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = boto3.client("events", region_name="us-east-1")
     monkeypatch.setattr(publish, "client", lambda _: real)
     monkeypatch.setattr("time.sleep", lambda _: None)
     refused = {"ErrorCode": "ThrottlingException", "ErrorMessage": "Rate exceeded"}

@@ -88,7 +88,7 @@ def test_what_a_crash_left_untold_is_told_and_cleared(faults: Faults, deployment
 
 
 def test_what_was_told_but_not_cleared_is_told_again_under_the_same_id(faults: Faults, deployment: Deployment) -> None:
-    faults.planned[WRITE] = [None, down]
+    faults.planned[WRITE] = [None, down, down]
     assert deployment.deliver(low_health()) == []
     assert deployment.roll()["alerts_sent"] == 1
     first, again = deployment.told()
@@ -215,3 +215,13 @@ def test_the_index_is_asked_as_dynamodb_understands_it(monkeypatch: pytest.Monke
         dynamodb.put_item(TableName=table, Item=item)
     found = [key for part, _ in roll._due(now) for key in part]
     assert sorted(found) == sorted(keys[1:31:2])
+
+
+def test_an_outbox_that_could_not_be_cleared_is_cleared_at_once_in_a_second_try(
+    faults: Faults, deployment: Deployment
+) -> None:
+    faults.planned[WRITE] = [None, down]
+    assert deployment.deliver(low_health()) == []
+    assert "outbox" not in deployment.item("student", "stu_1")
+    assert deployment.roll() == NOTHING_DUE
+    assert len(deployment.told()) == 1

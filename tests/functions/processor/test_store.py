@@ -53,6 +53,12 @@ def inserts(count: int) -> list[Write]:
     return writes([State(key) for key in students(count)])
 
 
+@pytest.fixture
+def faults(over_http: Faults) -> Faults:
+    """By real clients of either codec."""
+    return over_http
+
+
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
@@ -294,9 +300,9 @@ def test_nothing_to_read_or_write_is_no_call(faults: Faults) -> None:
 
 
 @pytest.fixture
-def stubbed(moto: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+def stubbed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     """A real client whose answers are given; botocore checks parameters and answers against the service's model."""
-    real = boto3.client("dynamodb")
+    real = boto3.client("dynamodb", region_name="us-east-1")
     monkeypatch.setattr(store, "client", lambda _: real)
     with Stubber(real) as stub:
         yield stub

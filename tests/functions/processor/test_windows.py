@@ -23,7 +23,7 @@ REPORTS = {
 """A health report's figures, the count that each speaks of, and its window."""
 
 
-def things_of(facts: pl.DataFrame, folded: pl.DataFrame = NO_HOURS) -> pl.LazyFrame:
+def things_of(facts: pl.DataFrame, folded: pl.DataFrame = NO_HOURS) -> pl.DataFrame:
     """Frames of `ROWS` and `FOLDED` as `THINGS`."""
     session = (pl.col("kind") == SESSION).alias("session")
     rating_sum = pl.col("rating").fill_null(0).cast(pl.Int64)
@@ -32,7 +32,7 @@ def things_of(facts: pl.DataFrame, folded: pl.DataFrame = NO_HOURS) -> pl.LazyFr
         "entity", session, "time", "last", weight=pl.lit(1, pl.Int64), rating_sum=rating_sum, rating_count=rating_count
     )
     sums = ("weight", "rating_sum", "rating_count")
-    return pl.concat([rows, folded.select("entity", session, "time", pl.col("time").alias("last"), *sums)]).lazy()
+    return pl.concat([rows, folded.select("entity", session, "time", pl.col("time").alias("last"), *sums)])
 
 
 def measured(facts: pl.DataFrame = NO_ROWS, folded: pl.DataFrame = NO_HOURS, **standing: Any) -> dict[str, Any]:

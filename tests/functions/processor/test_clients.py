@@ -1,0 +1,53 @@
+"""Clients are made when they are first needed and once, with limits that let a call end before the reserve is used."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from functions.processor import clients
+from functions.processor.deadline import Deadline
+from functions.processor.model import EntityKey
+from functions.processor.store import MetricsTable
+from local.model.aws import FakeAws
+from local.model.invocation import nothing_kept
+
+from .deployment import ENVIRONMENT
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which clients were made, in order."""
+    services: list[str] = []
+    aws = FakeAws()
+
+    def make(service: str, **_: Any) -> Any:
+        services.append(service)
+        return aws.client(service)
+
+    monkeypatch.setattr(clients, "make", make)
+    return services
+
+
+def test_a_client_is_made_once_for_all_threads(made: list[str]) -> None:
+    with nothing_kept(), ThreadPoolExecutor(8) as pool:
+        assert len({id(each) for each in pool.map(clients.client, ["dynamodb"] * 64)}) == 1
+    assert made == ["dynamodb"]
+
+
+def test_what_only_reads_makes_no_client_of_another_service(made: list[str]) -> None:
+    with nothing_kept():
+        MetricsTable("metrics").read([EntityKey("student", "stu_1")], Deadline(lambda: 120_000))
+    assert made == ["dynamodb"]
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "events", "s3"])
+def test_a_call_has_limits(service: str, codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with nothing_kept():
+        config = clients.client(service).meta.config
+    assert (config.connect_timeout, config.read_timeout) == (1, 5)
+    assert config.retries == {"mode": "standard", "total_max_attempts": 4}
+    assert config.max_pool_connections == clients.PARALLEL_CALLS
+    assert config.tcp_keepalive
