@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
 import polars as pl
@@ -91,6 +92,7 @@ class Subject(NamedTuple):
     registers: Mapping[str, Register]
 
 
+@cache
 def levels(rules: AlertRules) -> list[pl.Expr]:
     """Each alert type's level (an index into `SEVERITIES`, UInt8) over the frame that `windows.measure` gives."""
     health = pl.col("health_score")
@@ -114,6 +116,8 @@ def judge(state: Alerts, subject: Subject, level: Mapping[str, int], as_of: int,
 
     While the outbox is full nothing is judged, so that no transition goes by unsaid.
     """
+    if not state.firing and not any(level[alert_type] for alert_type in ALERT_TYPES):
+        return state
     firing, episodes, outbox = dict(state.firing), dict(state.episodes), list(state.outbox)
     for alert_type in ALERT_TYPES:
         if len(outbox) >= MOST_IN_OUTBOX:

@@ -6,8 +6,9 @@ come and go as the plain dictionaries of its API.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from . import packing
@@ -41,6 +42,7 @@ SESSION_METRICS: Final = (
     "health_score",
 )
 CALL_METRICS: Final = ("ib_calls_7d", "ib_calls_14d")
+_FIGURES: Final = {"student": SESSION_METRICS + CALL_METRICS, "tutor": SESSION_METRICS}
 
 _SLOT_MAPS: Final = {"subject": "regions", "region": "subjects"}
 """Where a subject's and a region's registers are kept."""
@@ -90,6 +92,7 @@ class State:
     """Every attribute as it is in the table; whoever changes one makes another."""
 
 
+@lru_cache(8_192)
 def due_partition(key: EntityKey, partitions: int) -> str:
     """Which of the `DueIndex`'s partitions an entity belongs to."""
     digest = hashlib.blake2b("\0".join(key).encode(), digest_size=8).digest()
@@ -157,7 +160,7 @@ def _parse_first_session(stored: Mapping[str, Any]) -> FirstSession:
 
 
 def public_metrics(state: State, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """The public attributes of contract section 2, but for `alerts` and `last_updated`.
+    """The public figures of contract section 2: all its attributes but the registers', `alerts` and `last_updated`.
 
     Parameters
     ----------
@@ -169,24 +172,27 @@ def public_metrics(state: State, measured: Mapping[str, Any]) -> dict[str, Any]:
     kind, registers = state.key.entity_type, state.registers
     public: dict[str, Any] = {}
     if kind in ("student", "tutor"):
-        names = SESSION_METRICS + (CALL_METRICS if kind == "student" else ())
-        public |= {name: _plain(measured[name]) for name in names}
+        public = {name: measured[name] for name in _FIGURES[kind]}
+        public["health_score"] = _plain(measured["health_score"])
         public["avg_rating"] = _plain(measured["avg_rating"] / 10_000)
-    if kind == "student" and REPORTED in registers:
-        public["reported"] = _with_time(registers[REPORTED], "reported_at")
-    if kind == "tutor" and AVAILABILITY in registers:
-        public |= _with_time(registers[AVAILABILITY], "availability_at")
-    if kind in _SLOT_MAPS:
-        public[_SLOT_MAPS[kind]] = {slot: _with_time(each, "updated_at") for slot, each in registers.items()}
-    if kind == "subject" and registers:
-        region, latest = max(registers.items(), key=lambda slot: (slot[1].time, slot[0]))
-        public["region"] = region
-        public |= {name: latest.value[name] for name in _LATEST_FIELDS if name in latest.value}
-    if kind == "region":
+    elif kind == "region":
         for name in ("available_tutors", "active_students"):
             public[name] = sum(each.value.get(name, 0) for each in registers.values())
         public["high_demand_subjects"] = high_demand(registers)
+    elif registers:
+        region, latest = max(registers.items(), key=lambda slot: (slot[1].time, slot[0]))
+        public = {"region": region, **{name: latest.value[name] for name in _LATEST_FIELDS if name in latest.value}}
     return public
+
+
+def _register_attributes(state: State) -> dict[str, Any]:
+    """The attributes in which an entity's registers are kept."""
+    kind, registers = state.key.entity_type, state.registers
+    if kind == "student":
+        return {"reported": _with_time(registers[REPORTED], "reported_at")} if REPORTED in registers else {}
+    if kind == "tutor":
+        return _with_time(registers[AVAILABILITY], "availability_at") if AVAILABILITY in registers else {}
+    return {_SLOT_MAPS[kind]: {slot: _with_time(each, "updated_at") for slot, each in registers.items()}}
 
 
 def high_demand(registers: Mapping[str, Register]) -> int:
@@ -220,41 +226,43 @@ def attributes_of(
     before
         The state that this one was made of: what both have in common keeps its stored form.
     """
-    alerts = state.alerts
+    alerts, seen = state.alerts, state.first_session
     item: dict[str, Any] = {
         "entity_id": state.key.entity_id,
         "entity_type": state.key.entity_type,
         **public,
-        "alerts": {name: firing._asdict() for name, firing in alerts.firing.items()},
-        "alert_episodes": {name: episodes._asdict() for name, episodes in alerts.episodes.items()},
         "version": state.version,
         "as_of": state.as_of,
         "last_updated": to_iso(state.as_of),
     }
-    if due_at is not None:
-        item |= {"due_at": due_at, "due_partition": due_partition(state.key, due_partitions)}
-    if alerts.outbox:
-        item["outbox"] = list(alerts.outbox)
-    if state.folded_before is not None:
-        item["folded_before"] = state.folded_before
-    if seen := state.first_session:
+    kept: list[str] = []
+    if state.registers is before.registers and before.stored:
+        kept += _REGISTERS[state.key.entity_type]
+    else:
+        item |= _register_attributes(state)
+    if alerts is before.alerts and before.stored:
+        kept += ("alerts", "alert_episodes", "outbox")
+    else:
+        item["alerts"] = {name: firing._asdict() for name, firing in alerts.firing.items()}
+        item["alert_episodes"] = {name: episodes._asdict() for name, episodes in alerts.episodes.items()}
+        if alerts.outbox:
+            item["outbox"] = list(alerts.outbox)
+    if seen is before.first_session:
+        kept.append("first_session")
+    elif seen is not None:
         known = {name: value for name, value in seen._asdict().items() if value is not None}
         item["first_session"] = known | {"outcome": _OUTCOMES[seen.outcome]}
-    kept = {name: before.stored[name] for name in _kept(state, before) if name in before.stored}
-    attributes = {name: kept.get(name) or to_attribute(value) for name, value in item.items()}
+    if due_at is not None:
+        item |= {"due_at": due_at, "due_partition": due_partition(state.key, due_partitions)}
+    if state.folded_before is not None:
+        item["folded_before"] = state.folded_before
+    attributes = {name: to_attribute(value) for name, value in item.items()}
+    for name in kept:
+        if (stored := before.stored.get(name)) is not None:
+            attributes[name] = stored
     if state.facts.blob:
         attributes["facts"] = {"B": state.facts.blob}
     return attributes
-
-
-def _kept(state: State, before: State) -> Iterator[str]:
-    """The attributes that are costly to make and as they were."""
-    if state.registers is before.registers:
-        yield from _REGISTERS[state.key.entity_type]
-    if state.alerts is before.alerts:
-        yield from ("alerts", "alert_episodes", "outbox")
-    if state.first_session is before.first_session:
-        yield "first_session"
 
 
 def to_attribute(value: Any) -> AttributeValue:

@@ -141,7 +141,7 @@ def plan(
 
 def _is_changed(before: Attributes, after: Attributes) -> bool:
     """Whether anything differs but when it was written."""
-    if any(name not in after for name in before):
+    if before.get("facts") != after.get("facts") or any(name not in after for name in before):
         return True
     return any(
         before.get(name) != value and name not in WHEN_WRITTEN and differs(before.get(name), value)

@@ -3,7 +3,7 @@
 The only module that reads or writes items. It decides nothing about their content.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from .plan import Write
 _KEYS_A_READ: Final = 100  # BatchGetItem
 STATEMENTS_A_WRITE: Final = 25  # BatchExecuteStatement
 _ATTEMPTS: Final = 6
+_MOST_REMEMBERED_BYTES: Final = 16_000_000
 
 _LOST_RACE: Final = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
 _TRY_AGAIN: Final = frozenset(
@@ -30,6 +31,43 @@ _TRY_AGAIN: Final = frozenset(
         "TransactionConflict",
     }
 )
+
+
+class _Remembered:
+    """The states that this process has written last, so that an item that is read as it was written needs no parsing.
+
+    A state is a function of its item alone, and an item is compared as a whole: what others have written meanwhile is
+    never taken for what is remembered.
+    """
+
+    def __init__(self) -> None:
+        self._states: dict[EntityKey, State] = {}
+        self._bytes = 0
+
+    def parsed(self, key: EntityKey, attributes: Attributes) -> State:
+        """The item's state; raises what `parse` does."""
+        known = self._states.get(key)
+        return known if known is not None and known.stored == attributes else parse(attributes)
+
+    def keep(self, states: Iterable[State]) -> None:
+        """Remembers states that are in the table now, and forgets the oldest that there is no room for."""
+        for state in states:
+            self._drop(state.key)
+            self._states[state.key] = state
+            self._bytes += _remembered_bytes(state)
+        while self._bytes > _MOST_REMEMBERED_BYTES:
+            self._drop(next(iter(self._states)))
+
+    def _drop(self, key: EntityKey) -> None:
+        if (state := self._states.pop(key, None)) is not None:
+            self._bytes -= _remembered_bytes(state)
+
+
+def _remembered_bytes(state: State) -> int:
+    return 2 * len(state.facts.blob) + 8_000
+
+
+_remembered: Final = _Remembered()
 
 
 @dataclass(slots=True)
@@ -91,7 +129,7 @@ class MetricsTable:
     def _take(attributes: Attributes, read: Read) -> None:
         key = _key(attributes)
         try:
-            state = parse(attributes)
+            state = _remembered.parsed(key, attributes)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             read.failed[key] = f"the stored item is not readable and is left as it is: {error!r}"
         else:
@@ -105,6 +143,9 @@ class MetricsTable:
         for part in parts:
             written.lost |= part.lost
             written.failed |= part.failed
+        _remembered.keep(
+            write.after for each, write in numbered if each not in written.lost and each not in written.failed
+        )
         return written
 
     def _write(self, numbered: Sequence[tuple[int, Write]], deadline: Deadline) -> Written:
