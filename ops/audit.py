@@ -283,4 +283,4 @@ def _renewed(state: State, now_ms: int) -> Write:
     version, as_of = state.version + 1, max(now_ms, state.as_of)
     when = {"version": version, "as_of": as_of, "last_updated": to_iso(as_of)}
     stored = state.stored | {name: to_attribute(value) for name, value in when.items()}
-    return Write(state, replace(state, version=version, as_of=as_of, stored=stored))
+    return Write.of(state, replace(state, version=version, as_of=as_of, stored=stored))

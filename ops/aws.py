@@ -20,6 +20,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NoConnection
 
+from functions.processor import clients
 from functions.processor.config import Config as ProcessorConfig
 from functions.processor.config import ConfigError
 from functions.processor.plan import Rules
@@ -75,6 +76,7 @@ def configure(region: str | None, profile: str | None, endpoint_url: str | None)
     if endpoint_url:
         os.environ["AWS_ENDPOINT_URL"] = endpoint_url
     boto3.setup_default_session(region_name=region, profile_name=profile)
+    clients.use(region, profile)
 
 
 def client(service: str) -> Any:

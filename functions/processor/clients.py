@@ -34,6 +34,7 @@ _CONFIG: Final = Config(
 
 
 _making = threading.Lock()
+_where: dict[str, str | None] = {}
 
 
 def client(service: str) -> Any:
@@ -54,15 +55,22 @@ def make(service: str, config: Config) -> Any:
     """
     if os.environ.get("AWS_CLIENT_CODEC") != "standard":
         try:
-            return wire.fast(_session(), service, config)
+            return wire.fast(_session(cheap=True), service, config)
         except wire.WireError as error:
             logger.warning("The fast AWS codec is not used", service_name=service, reason=str(error))
-    return wire.standard(service, config)
+    return _session(cheap=False).create_client(service, config=config)
 
 
 @cache
-def _session() -> Session:
-    return wire.session()
+def _session(*, cheap: bool) -> Session:
+    return wire.session(**_where, cheap=cheap)
+
+
+def use(region: str | None, profile: str | None) -> None:
+    """Makes clients from now on in this region and with this profile, where given, instead of the environment's."""
+    _where.update(region=region, profile=profile)
+    _session.cache_clear()
+    _client.cache_clear()
 
 
 @cache

@@ -6,12 +6,14 @@ Pure. A record either becomes an `Event` or a `Rejection`.
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from .model import Event, InvalidRecord, Record, Rejection, excerpt
 from .validate import validate
+
+_json: Final = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,12 @@ def read_records(records: Sequence[Mapping[str, Any]]) -> list[Record]:
     """The mapping's `Records` list as `Record`s (AWS Lambda developer guide, "Using Lambda with Kinesis")."""
     return [
         Record(
-            sequence_number=record["kinesis"]["sequenceNumber"],
-            shard_id=record["eventID"].partition(":")[0],
-            partition_key=record["kinesis"]["partitionKey"],
-            arrival_ms=round(float(record["kinesis"]["approximateArrivalTimestamp"]) * 1000),
-            data=record["kinesis"]["data"],
-            event_source_arn=record["eventSourceARN"],
+            (kinesis := record["kinesis"])["sequenceNumber"],
+            record["eventID"].partition(":")[0],
+            kinesis["partitionKey"],
+            round(kinesis["approximateArrivalTimestamp"] * 1000),
+            kinesis["data"],
+            record["eventSourceARN"],
         )
         for record in records
     ]
@@ -48,8 +50,7 @@ def decode(records: Sequence[Record], future_tolerance_ms: int) -> Batch:
     rejections: list[Rejection] = []
     for position, record in enumerate(records):
         try:
-            body = _parse(record.data)
-            events.append(validate(body, position, record.arrival_ms, future_tolerance_ms))
+            events.append(validate(_parse(record.data), position, record.arrival_ms, future_tolerance_ms))
         except InvalidRecord as invalid:
             rejections.append(Rejection(position, invalid.reason, invalid.detail))
         except RecursionError:
@@ -58,6 +59,15 @@ def decode(records: Sequence[Record], future_tolerance_ms: int) -> Batch:
 
 
 def _parse(data: str) -> object:
+    # msgspec reads base64 in half of binascii's time and no more loosely, and checks the UTF-8 of what it decodes.
+    try:
+        return _json(msgspec.convert(data, bytes))
+    except (msgspec.DecodeError, UnicodeError):
+        return _parse_strictly(data)
+
+
+def _parse_strictly(data: str) -> object:
+    """The same step by step, which tells what is wrong; padding beyond what is needed is taken here only."""
     try:
         raw = binascii.a2b_base64(data, strict_mode=True)
     except ValueError as error:  # binascii.Error, or characters beyond ASCII
@@ -67,6 +77,6 @@ def _parse(data: str) -> object:
     except UnicodeDecodeError as error:
         raise InvalidRecord("not_utf8", f"the data is {excerpt(raw)}: {error.reason}") from None
     try:
-        return msgspec.json.decode(raw)
+        return _json(raw)
     except msgspec.DecodeError as error:
         raise InvalidRecord("not_json", f"the data is {excerpt(raw)}: {error}") from None

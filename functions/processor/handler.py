@@ -41,7 +41,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
     records = read_records(event["Records"])
     logger.info(f"Processing {len(records)} records from Kinesis")
     batch = decode(records, config().future_tolerance_ms)
-    if logger.isEnabledFor(logging.DEBUG):
+    if logger.log_level <= logging.DEBUG:
         for taken in batch.events:
             logger.debug("Processing event: %s", taken.event_type)
 

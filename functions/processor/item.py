@@ -75,6 +75,10 @@ _OUTCOMES: Final = {UNKNOWN: "unknown", FAILURE: "failure", SUCCESS: "success"}
 _OUTCOME_CODES: Final = {name: code for code, name in _OUTCOMES.items()}
 
 
+UNKNOWN_CHANGE: Final = -1
+DUE: Final = ("due_at", "due_partition")
+
+
 @dataclass(slots=True)
 class State:
     """An item, or, with version 0, the place where one may come to be. Nothing changes one that is made."""
@@ -90,6 +94,8 @@ class State:
     alerts: Alerts = NO_ALERTS
     stored: Attributes = field(default_factory=dict)
     """Every attribute as it is in the table; whoever changes one makes another."""
+    next_change: int | None = field(default=UNKNOWN_CHANGE, compare=False)
+    """When time alone changes a figure, epoch ms; not stored, and `UNKNOWN_CHANGE` for a state that was read."""
 
 
 @lru_cache(8_192)
@@ -112,11 +118,12 @@ def parse(attributes: Attributes) -> State:
     item: dict[str, Any] = {name: from_attribute(attributes[name]) for name in names if name in attributes}
     _check_types(item)
     key = EntityKey(kind, attributes["entity_id"]["S"])
+    version, as_of = item["version"], item["as_of"]
     firing, episodes, outbox = item["alerts"], item["alert_episodes"], item.get("outbox")
     return State(
         key,
-        item["version"],
-        item["as_of"],
+        version,
+        as_of,
         packing.read(bytes(attributes["facts"]["B"])) if "facts" in attributes else packing.NOTHING,
         item.get("folded_before"),
         _parse_registers(key, item),
@@ -231,7 +238,6 @@ def attributes_of(
         "entity_id": state.key.entity_id,
         "entity_type": state.key.entity_type,
         **public,
-        "version": state.version,
         "as_of": state.as_of,
         "last_updated": to_iso(state.as_of),
     }
@@ -241,27 +247,35 @@ def attributes_of(
     else:
         item |= _register_attributes(state)
     if alerts is before.alerts and before.stored:
-        kept += ("alerts", "alert_episodes", "outbox")
+        kept += ("alerts", "alert_episodes")
     else:
         item["alerts"] = {name: firing._asdict() for name, firing in alerts.firing.items()}
         item["alert_episodes"] = {name: episodes._asdict() for name, episodes in alerts.episodes.items()}
-        if alerts.outbox:
-            item["outbox"] = list(alerts.outbox)
     if seen is before.first_session:
         kept.append("first_session")
     elif seen is not None:
         known = {name: value for name, value in seen._asdict().items() if value is not None}
         item["first_session"] = known | {"outcome": _OUTCOMES[seen.outcome]}
-    if due_at is not None:
-        item |= {"due_at": due_at, "due_partition": due_partition(state.key, due_partitions)}
     if state.folded_before is not None:
         item["folded_before"] = state.folded_before
     attributes = {name: to_attribute(value) for name, value in item.items()}
+    attributes |= unsent_and_due(state, due_at, due_partitions)
     for name in kept:
         if (stored := before.stored.get(name)) is not None:
             attributes[name] = stored
     if state.facts.blob:
         attributes["facts"] = {"B": state.facts.blob}
+    return attributes
+
+
+def unsent_and_due(state: State, due_at: int | None, due_partitions: int) -> Attributes:
+    """The outbox, version and due attributes of an item: what clearing an outbox changes."""
+    attributes = {"version": to_attribute(state.version)}
+    if state.alerts.outbox:
+        attributes["outbox"] = to_attribute(state.alerts.outbox)
+    if due_at is not None:
+        attributes["due_at"] = to_attribute(due_at)
+        attributes["due_partition"] = to_attribute(due_partition(state.key, due_partitions))
     return attributes
 
 
@@ -297,10 +311,17 @@ def from_attribute(attribute: AttributeValue) -> Any:
     return value
 
 
+def _is_whole(number: AttributeValue) -> bool:
+    text: str = number["N"]
+    return text.lstrip("-").isdigit()
+
+
 def differs(before: AttributeValue | None, after: AttributeValue | None) -> bool:
     """Whether two attribute values are not the same value, however their numbers are written."""
     if before == after:
         return False
     if before is None or after is None or before.keys() != after.keys():
         return True
+    if "N" in before and _is_whole(before) and _is_whole(after):
+        return True  # whole numbers are written in one way
     return "B" in before or from_attribute(before) != from_attribute(after)

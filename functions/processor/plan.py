@@ -5,7 +5,7 @@ Pure: `now_ms` is an argument, and nothing is read or written.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -15,7 +15,18 @@ from .absorb import absorb
 from .alerts import AlertRules, Subject
 from .arrivals import Arrivals
 from .facts import SESSION, Fact
-from .item import WHEN_WRITTEN, Attributes, State, attributes_of, differs, high_demand, public_metrics
+from .item import (
+    DUE,
+    UNKNOWN_CHANGE,
+    WHEN_WRITTEN,
+    Attributes,
+    State,
+    attributes_of,
+    differs,
+    high_demand,
+    public_metrics,
+    unsent_and_due,
+)
 from .model import SECOND_MS, EntityKey, Rejection, from_iso, to_iso
 from .registers import REPORTED, FirstSession, Register
 from .windows import STANDING, measure
@@ -35,18 +46,17 @@ class Write:
 
     before: State
     after: State
+    changes: Attributes
+    """The attributes to set."""
+    removals: Sequence[str]
+    """The attributes to remove."""
 
-    @property
-    def changes(self) -> Attributes:
-        """The attributes to set."""
-        return {
-            name: value for name, value in self.after.stored.items() if differs(self.before.stored.get(name), value)
-        }
-
-    @property
-    def removals(self) -> list[str]:
-        """The attributes to remove."""
-        return [name for name in self.before.stored if name not in self.after.stored]
+    @classmethod
+    def of(cls, before: State, after: State) -> "Write":
+        """The write that makes one state another."""
+        known = before.stored
+        changes = {name: value for name, value in after.stored.items() if differs(known.get(name), value)}
+        return cls(before, after, changes, [name for name in known if name not in after.stored])
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,25 +138,17 @@ def plan(
                 registers=registers_now[entity],
                 first_session=_first_session(state, merged.news.get(entity, ())),
                 alerts=alerts.without(state.alerts, sent) if sent else state.alerts,
+                next_change=figures["next_change"],
             ),
             figures,
             rules,
         )
-        changed = _is_changed(state.stored, done.stored)
+        write = Write.of(state, done)
+        changed = bool(write.removals) or not WHEN_WRITTEN.issuperset(write.changes)
         if changed:
-            writes[entity] = Write(state, done)
+            writes[entity] = write
         after.append(done if changed else state)
     return Plan(after, writes, rejections, merged.repeated, merged.unreadable)
-
-
-def _is_changed(before: Attributes, after: Attributes) -> bool:
-    """Whether anything differs but when it was written."""
-    if before.get("facts") != after.get("facts") or any(name not in after for name in before):
-        return True
-    return any(
-        before.get(name) != value and name not in WHEN_WRITTEN and differs(before.get(name), value)
-        for name, value in after.items()
-    )
 
 
 def _finish(before: State, state: State, figures: Mapping[str, Any], rules: Rules) -> State:
@@ -155,14 +157,28 @@ def _finish(before: State, state: State, figures: Mapping[str, Any], rules: Rule
     state.alerts = alerts.judge(
         state.alerts, Subject(state.key, public, state.registers), figures, state.as_of, rules.alerts
     )
-    due_at = _due_at(state, figures["next_change"], rules.alerts)
-    state.stored = attributes_of(state, public, due_at, rules.due_partitions, before)
+    state.stored = attributes_of(state, public, _due_at(state, rules.alerts), rules.due_partitions, before)
     return state
 
 
-def _due_at(state: State, next_change: int | None, rules: AlertRules) -> int | None:
+def cleared(state: State, sent: frozenset[str], rules: Rules) -> Write | None:
+    """The write by which notifications with these ids leave the outbox of a state that `plan` has just made.
+
+    Nothing else changes, so nothing is computed anew; None where it would be, since a full outbox has kept alerts from
+    being judged.
+    """
+    if len(state.alerts.outbox) >= alerts.MOST_IN_OUTBOX or state.next_change == UNKNOWN_CHANGE:
+        return None
+    after = replace(state, version=state.version + 1, alerts=alerts.without(state.alerts, sent))
+    due_at = _due_at(after, rules.alerts)
+    after.stored = {name: value for name, value in state.stored.items() if name not in ("outbox", *DUE)}
+    after.stored |= unsent_and_due(after, due_at, rules.due_partitions)
+    return Write.of(state, after)
+
+
+def _due_at(state: State, rules: AlertRules) -> int | None:
     """When the roll must look at the item, epoch seconds; with unsent notifications, at once."""
-    moments = [next_change, alerts.next_reminder(state.alerts, rules)]
+    moments = [state.next_change, alerts.next_reminder(state.alerts, rules)]
     if state.alerts.outbox:
         moments.append(from_iso(json.loads(state.alerts.outbox[0])["timestamp"]))
     due = min((moment for moment in moments if moment is not None), default=None)

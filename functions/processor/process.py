@@ -18,7 +18,7 @@ from .deadline import Deadline
 from .item import State
 from .model import EntityKey, Rejection, from_iso
 from .observability import logger
-from .plan import Plan, Write, plan
+from .plan import Plan, Write, cleared, plan
 from .publish import AlertBus
 from .store import STATEMENTS_A_WRITE, MetricsTable
 
@@ -146,8 +146,9 @@ class Processor:
         if not accepted:
             return {}
         sent |= accepted
-        arrivals = Arrivals.none([state.key for state in states])
-        return plan(states, arrivals, clock.now_ms(), self._rules, frozenset(accepted)).writes
+        ids = frozenset(accepted)
+        clears = {position: cleared(state, ids, self._rules) for position, state in enumerate(states)}
+        return {position: write for position, write in clears.items() if write is not None}
 
     def _write(
         self, writes: Mapping[int, Write], failed: dict[int, str], deadline: Deadline, outcome: Outcome

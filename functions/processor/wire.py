@@ -3,7 +3,7 @@
 botocore keeps everything else: retries and their quota, credentials and their refresh, endpoint rules, signatures,
 checksums, timeouts, connections and errors. Nothing of it is replaced or subclassed but its loader of data files, which
 it takes as a component of the session; the bodies are exchanged in handlers of its events (botocore documentation,
-"Botocore Events"). `standard` makes the same clients without any of that.
+"Botocore Events").
 """
 
 import gzip
@@ -30,10 +30,13 @@ class WireError(Exception):
     """The codec does not work with this botocore, which is named with what it did."""
 
 
-def session() -> Session:
-    """A session that reads botocore's data files with msgspec, and knows `_SERVICES` alone."""
-    made = Session()
-    made.register_component("data_loader", _loader())
+def session(region: str | None = None, profile: str | None = None, *, cheap: bool = True) -> Session:
+    """A session, `cheap` when it reads botocore's data files with msgspec and knows `_SERVICES` alone."""
+    made = Session(profile=profile)
+    if region is not None:
+        made.set_config_variable("region", region)
+    if cheap:
+        made.register_component("data_loader", _loader())
     return made
 
 
@@ -58,11 +61,6 @@ def fast(session: Session, service: str, config: Config) -> Any:
     except (ArithmeticError, AttributeError, BotoCoreError, ClientError, LookupError, TypeError, ValueError) as error:
         raise WireError(f"botocore {botocore.__version__}: {error!r}") from error
     return client
-
-
-def standard(service: str, config: Config) -> Any:
-    """The client that botocore itself makes."""
-    return Session().create_client(service, config=config)
 
 
 # -- bodies -----------------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def test_unconditional_writes_are_caught(monkeypatch: pytest.MonkeyPatch) -> Non
             keys = [{"entity_type": {"S": key.entity_type}, "entity_id": {"S": key.entity_id}}]
             found = dynamodb.batch_get_item(RequestItems={self._name: {"Keys": keys}})["Responses"][self._name]
             before = replace(each.before, version=1 if found else 0, stored=found[0] if found else {})
-            dynamodb.batch_execute_statement(Statements=[self._statement(Write(before, each.after))])
+            dynamodb.batch_execute_statement(Statements=[self._statement(Write.of(before, each.after))])
         return store.Written()
 
     monkeypatch.setattr(store.MetricsTable, "write", write)

@@ -1,11 +1,11 @@
 """Decoding: what is no JSON object in UTF-8 in base64 is refused with its reason, and stops nothing beside it."""
 
 import base64
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from functions.processor.decode import Batch, decode, read_records
 from functions.processor.model import Record

@@ -2,11 +2,11 @@
 
 import base64
 import json
-from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
+from msgspec.structs import replace
 
 from functions.processor.model import Record, Rejection
 from functions.processor.quarantine import Quarantine, object_key

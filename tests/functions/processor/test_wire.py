@@ -24,7 +24,7 @@ from .over_http import ONCE, response, to_json
 
 MAKERS: dict[str, Callable[[str, Config], Any]] = {
     "fast": lambda service, config: wire.fast(wire.session(), service, config),
-    "standard": wire.standard,
+    "standard": lambda service, config: wire.session(cheap=False).create_client(service, config=config),
 }
 READ = {"RequestItems": {"metrics": {"Keys": [{"entity_id": {"S": "stu_1"}}], "ConsistentRead": True}}}
 WRITE = {"Statements": [{"Statement": 'UPDATE "metrics" SET "facts" = ?', "Parameters": [{"B": b"\x00\xff"}]}]}
