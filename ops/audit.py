@@ -28,6 +28,7 @@ OVERDUE_SECONDS: Final = 900
 _REMEMBERED: Final = frozenset({"alerts", "alert_episodes", "outbox", "version", "as_of"})
 """Attributes that are no function of facts, registers and as_of."""
 _DUE: Final = frozenset({"due_at", "due_partition"})
+_NOT_INTACT: Final = "the facts and the names that they refer to do not fit"
 _NOT_READABLE: Final = (
     *(KeyError, ValueError, TypeError, AttributeError, ArithmeticError),
     *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
@@ -187,8 +188,8 @@ def _recomputed(states: Sequence[State], rules: Rules) -> list[State | BaseExcep
     try:
         planned = plan(states, Arrivals.none([state.key for state in states]), 0, rules).after
         return [
-            after if intact else packing.UnreadableFacts("the facts and the names that they refer to do not fit")
-            for after, intact in zip(planned, _intact([state.facts for state in states]), strict=True)
+            after if _is_intact(state.facts) else packing.UnreadableFacts(_NOT_INTACT)
+            for after, state in zip(planned, states, strict=True)
         ]
     except _NOT_READABLE as error:
         if len(states) == 1:
@@ -196,16 +197,13 @@ def _recomputed(states: Sequence[State], rules: Rules) -> list[State | BaseExcep
         return [each for state in states for each in _recomputed([state], rules)]
 
 
-def _intact(facts: Sequence[packing.Packed]) -> list[bool]:
-    """Whether each item's facts are what packing them again gives; those of an older format are taken as they are."""
-    rows, folded = packing.unpack(facts)
-    again = packing.pack(
-        rows.sort("entity", "time", "kind", "id"), folded.sort("entity", "time", "kind"), range(len(facts))
-    )
-    return [
-        again[entity] == stored or (stored.blob != b"" and stored.blob[0] < packing.VERSION)
-        for entity, stored in enumerate(facts)
-    ]
+def _is_intact(facts: packing.Packed) -> bool:
+    """Whether an item's facts are what packing them again gives."""
+    try:
+        again = packing.pack(packing.facts_of(facts), packing.hours_of(facts.folded))
+    except packing.UnreadableFacts:
+        return False
+    return again.blob == facts.blob
 
 
 def _differences(state: State, after: State) -> list[Difference]:

@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Final
 
-import polars as pl
-
 from . import folding, packing
-from .facts import RETENTION_MS, ROWS, Fact, join
+from .facts import RETENTION_MS, Fact, join
 from .model import HOUR_MS
 from .packing import FOLDED_BYTES, NARROW_BYTES, SUBJECT_CODES, TUTOR_CODES, TUTOR_SHIFT, Packed, UnreadableFacts
 
@@ -67,7 +65,6 @@ def absorb(
         Epoch ms, of each entity.
     """
     merged = Merged(list(stored), dict(folded_before))
-    to_fold: dict[int, list[Fact]] = {}
     for entity, packed in enumerate(stored):
         cutoff = as_of[entity] - RETENTION_MS
         arrived = arriving.get(entity, ())
@@ -76,37 +73,22 @@ def absorb(
         work = EntityFacts(packed, folded_before.get(entity), cutoff)
         try:
             work.take(arrived)
-            merged.facts[entity] = work.spliced()
-            if work.irregular or folding.is_too_much(merged.facts[entity]):
-                to_fold[entity] = work.all_facts()
+            facts = work.spliced()
+            if work.irregular or folding.is_too_much(facts):
+                known = work.all_facts() if work.irregular else list(packing.facts_of(facts))
+                folded = folding.fold(known, list(packing.hours_of(facts.folded)))
+                facts = packing.pack(folded.facts, folded.hours)
+                if folded.edge is not None:
+                    merged.folded_before[entity] = folded.edge
         except UnreadableFacts as error:
-            merged.facts[entity] = packed
             merged.unreadable[entity] = str(error)
             continue
+        merged.facts[entity] = facts
         if work.news:
             merged.news[entity] = work.news
         merged.repeated[entity] += work.repeated
         merged.too_late += [(entity, record) for record in work.too_late]
-    if to_fold:
-        _fold(to_fold, merged)
     return merged
-
-
-def _fold(entities: Mapping[int, Iterable[Fact]], merged: Merged) -> None:
-    """Packs these entities anew, folded where they are too much."""
-    rows = pl.DataFrame(
-        [(entity, *fact) for entity, facts in entities.items() for fact in facts], schema=ROWS, orient="row"
-    ).sort("entity", "time", "kind", "id")
-    _, hours = packing.unpack(
-        [
-            packing.NOTHING._replace(folded=facts.folded) if entity in entities else packing.NOTHING
-            for entity, facts in enumerate(merged.facts)
-        ]
-    )
-    rows, hours, edges = folding.fold(rows, hours)
-    for entity, packed in packing.pack(rows, hours, list(entities)).items():
-        merged.facts[entity] = packed
-    merged.folded_before |= edges
 
 
 def _has_expired(packed: Packed, cutoff: int) -> bool:

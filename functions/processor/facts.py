@@ -2,16 +2,10 @@
 
 `join` is idempotent, commutative and associative, and from that alone follows that counts are right for duplicates,
 retries, replays and any order. Guard this property above all. Pure.
-
-Where many entities are looked at together, facts are frames: one of rows has the columns of `ROWS`, one row for each
-thing that names the entity; a folded one has those of `FOLDED`, one row an hour, for entities with more things than
-rows are kept for. Column `entity` is the entity's position in the list at hand.
 """
 
 import hashlib
 from typing import Any, Final, NamedTuple
-
-import polars as pl
 
 from .model import DAY_MS
 
@@ -25,37 +19,6 @@ SUCCESS: Final = 2
 
 RETENTION_MS: Final = 32 * DAY_MS
 """Facts are kept this long after the latest event known of them."""
-
-KEY: Final = ["entity", "kind", "id"]
-
-ROWS: Final = pl.Schema(
-    {
-        "entity": pl.UInt32,
-        "kind": pl.UInt64,  # SESSION or CALL
-        "id": pl.UInt64,  # fact_id of kind and identity
-        "time": pl.Int64,  # the earliest event, epoch ms
-        "last": pl.Int64,  # the latest event, epoch ms
-        "rating": pl.UInt64,  # ten-thousandths, or null
-        "rating_time": pl.Int64,  # of the completion that gave the rating
-        "outcome": pl.UInt64,  # UNKNOWN, FAILURE or SUCCESS
-        "outcome_time": pl.Int64,  # of the completion that said so, or null
-        "subject": pl.String,
-        "subject_time": pl.Int64,  # of the earliest event that named the subject
-        "tutor": pl.String,  # in a student's facts: who taught
-        "tutor_time": pl.Int64,  # of the earliest event that named the tutor
-    }
-)
-
-FOLDED: Final = pl.Schema(
-    {
-        "entity": pl.UInt32,
-        "kind": pl.UInt64,
-        "time": pl.Int64,  # the hour's start, epoch ms
-        "weight": pl.Int64,  # how many things
-        "rating_sum": pl.Int64,  # ten-thousandths
-        "rating_count": pl.Int64,
-    }
-)
 
 
 def fact_id(kind: int, identity: str) -> int:

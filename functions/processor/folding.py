@@ -4,13 +4,12 @@ It bounds an item's size (contract section 5: under 100 KB). Counts stay exact b
 Pure.
 """
 
-from typing import Final
+from collections.abc import Collection
+from typing import Final, NamedTuple
 
-import polars as pl
-
-from .facts import FOLDED, KEY
+from .facts import Fact
 from .model import HOUR_MS
-from .packing import HEADER_BYTES, NARROW_BYTES, WIDE_BYTES, Packed, stored_bytes
+from .packing import HEADER_BYTES, NARROW_BYTES, WIDE_BYTES, Hour, Packed, is_plain, name_bytes
 
 MOST_ROWS: Final = 1_000
 """Above this many rows an entity's oldest are folded ..."""
@@ -22,70 +21,54 @@ BYTES_AFTER_FOLD: Final = 33_600
 """... until this many are left."""
 
 
+class Folded(NamedTuple):
+    """What folding has left."""
+
+    facts: Collection[Fact]
+    hours: Collection[Hour]
+    edge: int | None
+    """What was told of last before it (epoch ms) has been folded, now or earlier; None when nothing was folded now."""
+
+
 def is_too_much(packed: Packed) -> bool:
     """Whether these facts are to be folded."""
     rows = len(packed.narrow) // NARROW_BYTES + len(packed.wide) // WIDE_BYTES
     return rows > MOST_ROWS or len(packed.blob) - HEADER_BYTES - len(packed.folded) > MOST_BYTES
 
 
-def fold(rows: pl.DataFrame, folded: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, dict[int, int]]:
-    """Folds what is too much.
+def fold(facts: Collection[Fact], hours: Collection[Hour]) -> Folded:
+    """Folds what is too much of an entity's facts.
 
-    Parameters
-    ----------
-    rows, folded
-        Frames of `ROWS` and `FOLDED`, sorted.
-
-    Returns
-    -------
-    tuple
-        The rows that are left, the folded rows, and by entity the edge (epoch ms): what was told of last before it has
-        been folded, now or earlier, so it never goes back. Things of the same millisecond are never parted by it:
-        where they straddle it they stay, unless that would leave too many.
+    The edge is between latest events, so that no event of a folded thing, delivered again, looks like a new thing.
+    Things of the same millisecond are never parted by it: where they straddle it they stay, unless that would leave
+    too many.
     """
-    names = sum((pl.col(name).str.len_bytes().fill_null(0).sum() for name in ("subject", "tutor")), start=pl.lit(0))
-    suspects = (
-        rows.group_by("entity")
-        .agg(rows=pl.len(), bytes=pl.len() * WIDE_BYTES + names)
-        .filter((pl.col("rows") > MOST_ROWS) | (pl.col("bytes") > MOST_BYTES))
-    )
-    if suspects.is_empty():
-        return rows, folded, {}
-    # The edge is between latest events, so that no event of a folded thing, delivered again, looks like a new thing.
     # From the newest to the oldest: a name is stored once, so its newest row pays for it.
-    newest_first = rows.join(suspects.select("entity"), on="entity").sort(
-        "entity", "last", "kind", "id", descending=[False, True, True, True]
-    )
-    measured = newest_first.select(
-        "entity",
-        "last",
-        rows=pl.int_range(1, pl.len() + 1).over("entity"),
-        bytes=stored_bytes().cum_sum().over("entity"),
-    )
-    too_much = (pl.col("rows") > MOST_ROWS) | (pl.col("bytes") > MOST_BYTES)
-    fits = (pl.col("rows") <= ROWS_AFTER_FOLD) & (pl.col("bytes") <= BYTES_AFTER_FOLD)
-    edge = pl.col("last").filter(fits).min()
-    crowded = (too_much & (pl.col("last") >= edge)).any()
-    edges = (
-        measured.group_by("entity")
-        .agg(too_much.any().alias("too_much"), edge=edge + crowded.cast(pl.Int64))
-        .filter("too_much")
-        .select("entity", "edge")
-    )
-    old = rows.join(edges, on="entity").filter(pl.col("last") < pl.col("edge"))
-    hours = old.select(
-        "entity",
-        "kind",
-        time=pl.col("time") // HOUR_MS * HOUR_MS,
-        weight=pl.lit(1, pl.Int64),
-        rating_sum=pl.col("rating").fill_null(0).cast(pl.Int64),
-        rating_count=pl.col("rating").is_not_null().cast(pl.Int64),
-    )
-    folded = (
-        pl.concat([folded, hours])
-        .group_by("entity", "kind", "time")
-        .agg(pl.col("weight", "rating_sum", "rating_count").sum())
-        .select(FOLDED.names())
-        .sort("entity", "time", "kind")
-    )
-    return rows.join(old, on=KEY, how="anti", maintain_order="left"), folded, dict(edges.iter_rows())
+    newest_first = sorted(facts, key=lambda fact: (fact.last, fact.kind, fact.id), reverse=True)
+    size = edge = 0
+    too_much = crowded = False
+    named: set[tuple[str, str | None]] = {("subject", None), ("tutor", None)}
+    for rows, fact in enumerate(newest_first, 1):
+        size += NARROW_BYTES if is_plain(fact) else WIDE_BYTES
+        for name in (("subject", fact.subject), ("tutor", fact.tutor)):
+            if name not in named:
+                named.add(name)
+                size += name_bytes(name[1])
+        if rows <= ROWS_AFTER_FOLD and size <= BYTES_AFTER_FOLD:
+            edge = fact.last
+        elif rows > MOST_ROWS or size > MOST_BYTES:
+            too_much = True
+            crowded = crowded or fact.last >= edge
+    if not too_much:
+        return Folded(facts, hours, None)
+    edge += crowded
+    sums = {(hour.time, hour.kind): [hour.weight, hour.rating_sum, hour.rating_count] for hour in hours}
+    for fact in facts:
+        if fact.last < edge:
+            into = sums.setdefault((fact.time // HOUR_MS * HOUR_MS, fact.kind), [0, 0, 0])
+            into[0] += 1
+            if fact.rating is not None:
+                into[1] += fact.rating
+                into[2] += 1
+    kept = [fact for fact in facts if fact.last >= edge]
+    return Folded(kept, [Hour(time, kind, *sum_) for (time, kind), sum_ in sums.items()], edge)

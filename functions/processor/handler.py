@@ -14,6 +14,7 @@ from .model import HOUR_MS, Rejection
 from .observability import count, count_by, logger, metrics
 from .process import Processor
 from .quarantine import Quarantine
+from .warm import keep_what_is_there
 
 _LATE_MS: Final = HOUR_MS
 """An event that arrives more than this after its own time counts as late; it is taken in like any other."""
@@ -79,6 +80,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
         failed=len(failed),
         alerts_sent=outcome.alerts_sent.total(),
     )
+    keep_what_is_there()
     return {"batchItemFailures": [{"itemIdentifier": number} for number in batch.sequence_numbers(failed)]}
 
 

@@ -16,19 +16,17 @@ names, 0 for none. A row is narrow when its rating and outcome are of its latest
 earliest (nearly all are); otherwise it is wide. Rows are sorted by time, kind, id, so that the same facts are the same
 bytes.
 
-Rows of one entity are read and written one by one where few of them are touched (`facts_of`, `narrow_row`); all rows of
-many entities as one column, or one column written and cut (`unpack`, `things`, `pack`). Pure.
+Rows are written one by one, and read so where few are looked at (`pack`, `narrow_row`, `facts_of`); all rows of many
+entities are read as columns (`things`). Pure.
 """
 
-import io
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import polars as pl
 
-from .facts import FOLDED, ROWS, SESSION, Fact
+from .facts import SESSION, Fact
 from .model import HOUR_MS
 
 VERSION: Final = 1
@@ -41,7 +39,6 @@ _NO_RATING: Final = 0xFFFF
 _U16: Final = 1 << 16
 _U32: Final = 1 << 32
 HEADER_BYTES: Final = _HEADER.size
-_WORDS_A_BATCH: Final = 1 << 16
 _END_OF_NAME: Final = b"\xff"  # no byte of UTF-8
 
 NARROW_BYTES: Final = _NARROW * _WORD
@@ -49,6 +46,7 @@ WIDE_BYTES: Final = _WIDE * _WORD
 FOLDED_BYTES: Final = _FOLDED * _WORD
 
 NARROW_ROW: Final = struct.Struct("<QQQ")
+_WIDE_ROW: Final = struct.Struct("<8Q")
 TUTOR_SHIFT: Final = 3
 TUTOR_CODES: Final = 0x1FFF
 """The bits of a tutor's position in a row's second word, where `TUTOR_SHIFT` has moved them."""
@@ -71,6 +69,19 @@ class Packed(NamedTuple):
     """The subjects that rows refer to, in UTF-8, sorted."""
     tutors: tuple[bytes, ...]
     """The tutors likewise."""
+
+
+class Hour(NamedTuple):
+    """What became of the facts of an hour without identities; hours sort as they are stored."""
+
+    time: int
+    """The hour's start, epoch ms."""
+    kind: int
+    weight: int
+    """How many things."""
+    rating_sum: int
+    """Ten-thousandths."""
+    rating_count: int
 
 
 NOTHING: Final = Packed(b"", b"", b"", b"", (), ())
@@ -127,6 +138,11 @@ def read(blob: bytes) -> Packed:
     return packed
 
 
+def name_bytes(name: str | None) -> int:
+    """What a name takes in the blob."""
+    return 0 if name is None else len(name.encode()) + len(_END_OF_NAME)
+
+
 def _names_of(section: bytes) -> tuple[bytes, ...]:
     *names, rest = section.split(_END_OF_NAME)
     if rest:
@@ -171,7 +187,10 @@ def narrow_row(fact: Fact, subject: int, tutor: int) -> bytes:
 
 def narrow_fact(packed: Packed, row: int) -> Fact:
     """The fact of a narrow row; raises UnreadableFacts when it refers to a name that there is not."""
-    identity, head, tail = NARROW_ROW.unpack_from(packed.narrow, row * NARROW_BYTES)
+    return _narrow_fact(packed, *NARROW_ROW.unpack_from(packed.narrow, row * NARROW_BYTES))
+
+
+def _narrow_fact(packed: Packed, identity: int, head: int, tail: int) -> Fact:
     time = head >> 16
     last = time + (tail >> 32)
     rating = tail >> 16 & 0xFFFF
@@ -195,10 +214,11 @@ def narrow_fact(packed: Packed, row: int) -> Fact:
 
 def facts_of(packed: Packed) -> Iterator[Fact]:
     """All facts with identities; raises UnreadableFacts when one refers to a name that there is not."""
-    for row in range(len(packed.narrow) // NARROW_BYTES):
-        yield narrow_fact(packed, row)
-    for words in struct.iter_unpack("<8Q", packed.wide):
-        identity, head, tail, last, rating_time, outcome_time, subject_time, tutor_time = words
+    for words in NARROW_ROW.iter_unpack(packed.narrow):
+        yield _narrow_fact(packed, *words)
+    for identity, head, tail, last, rating_time, outcome_time, subject_time, tutor_time in _WIDE_ROW.iter_unpack(
+        packed.wide
+    ):
         rating = tail >> 16
         yield Fact(
             head & 1,
@@ -214,6 +234,47 @@ def facts_of(packed: Packed) -> Iterator[Fact]:
             _name(packed.tutors, head >> TUTOR_SHIFT & TUTOR_CODES),
             tutor_time or None,
         )
+
+
+def pack(facts: Iterable[Fact], hours: Iterable[Hour]) -> Packed:
+    """Facts with identities, and hours of those without, in stored form; the inverse of `facts_of` and `hours_of`."""
+    ordered = sorted(facts, key=lambda fact: (fact.time, fact.kind, fact.id))
+    subjects = sorted({fact.subject.encode() for fact in ordered if fact.subject is not None})
+    tutors = sorted({fact.tutor.encode() for fact in ordered if fact.tutor is not None})
+    subject_codes: dict[str | None, int] = {name.decode(): code for code, name in enumerate(subjects, 1)}
+    tutor_codes: dict[str | None, int] = {name.decode(): code for code, name in enumerate(tutors, 1)}
+    narrow, wide = [], []
+    for fact in ordered:
+        subject, tutor = subject_codes.get(fact.subject, 0), tutor_codes.get(fact.tutor, 0)
+        if is_plain(fact):
+            narrow.append(narrow_row(fact, subject, tutor))
+        else:
+            wide.append(_wide_row(fact, subject, tutor))
+    folded = [
+        NARROW_ROW.pack(hour.time // HOUR_MS << 8 | hour.kind, hour.weight << 32 | hour.rating_count, hour.rating_sum)
+        for hour in sorted(hours)
+    ]
+    return assemble(b"".join(narrow), b"".join(wide), b"".join(folded), subjects, tutors)
+
+
+def _wide_row(fact: Fact, subject: int, tutor: int) -> bytes:
+    rating = _NO_RATING if fact.rating is None else fact.rating
+    return _WIDE_ROW.pack(
+        fact.id,
+        fact.time << 16 | tutor << TUTOR_SHIFT | fact.outcome << 1 | fact.kind,
+        rating << 16 | subject,
+        fact.last,
+        fact.rating_time or 0,
+        fact.outcome_time or 0,
+        fact.subject_time or 0,
+        fact.tutor_time or 0,
+    )
+
+
+def hours_of(folded: bytes) -> Iterator[Hour]:
+    """The folded rows."""
+    for hour, weights, rating_sum in NARROW_ROW.iter_unpack(folded):
+        yield Hour((hour >> 8) * HOUR_MS, hour & 0xFF, weights >> 32, rating_sum, weights & 0xFFFF_FFFF)
 
 
 def _name(names: Sequence[bytes], code: int) -> str | None:
@@ -246,10 +307,18 @@ def things(stored: Sequence[Packed]) -> pl.DataFrame:
         last = pl.col("w3").cast(pl.Int64)
         frames.append(wide.select("entity", **shared, last=last, weight=one, **_rating(tail // _U16)))
     if any(each.folded for each in stored):
-        hours = _hours(_words([each.folded for each in stored], _FOLDED, "w0", "w1", "w2"))
-        session = (pl.col("kind") == SESSION).alias("session")
-        last = pl.col("time").alias("last")
-        frames.append(hours.select("entity", session, "time", last, "weight", "rating_sum", "rating_count"))
+        hour = (pl.col("w0") // 256).cast(pl.Int64) * HOUR_MS
+        frames.append(
+            _words([each.folded for each in stored], _FOLDED, "w0", "w1", "w2").select(
+                "entity",
+                session=pl.col("w0") % 256 == SESSION,
+                time=hour,
+                last=hour,
+                weight=(head // _U32).cast(pl.Int64),
+                rating_sum=tail.cast(pl.Int64),
+                rating_count=(head % _U32).cast(pl.Int64),
+            )
+        )
     return frames[0] if len(frames) == 1 else pl.concat(frames)
 
 
@@ -259,66 +328,6 @@ def _rating(rating: pl.Expr) -> dict[str, pl.Expr]:
         "rating_sum": pl.when(rated).then(rating).otherwise(0).cast(pl.Int64),
         "rating_count": rated.cast(pl.Int64),
     }
-
-
-def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The facts of several entities, frames of `ROWS` and of `FOLDED`; `entity` is the position in `stored`."""
-    narrow = _words([each.narrow for each in stored], _NARROW, "w0", "w1", "w2")
-    wide = _words([each.wide for each in stored], _WIDE, *(f"w{position}" for position in range(_WIDE)))
-
-    time = (pl.col("w1") // _U16).cast(pl.Int64)
-    rating = pl.col("w2") // _U16 % _U16
-    shared = {
-        "kind": pl.col("w1") % 2,
-        "id": pl.col("w0"),
-        "time": time,
-        "rating": pl.when(rating != _NO_RATING).then(rating),
-        "outcome": pl.col("w1") % 8 // 2,
-        "subject": _names([packed.subjects for packed in stored], pl.col("w2") % _U16),
-        "tutor": _names([packed.tutors for packed in stored], pl.col("w1") % _U16 // 8),
-    }
-    last = time + (pl.col("w2") // _U32).cast(pl.Int64)
-    rows = [
-        narrow.select("entity", last=last, **shared).with_columns(
-            rating_time=pl.when(pl.col("rating").is_not_null()).then("last"),
-            outcome_time=pl.when(pl.col("outcome") > 0).then("last"),
-            subject_time=pl.when(pl.col("subject").is_not_null()).then("time"),
-            tutor_time=pl.when(pl.col("tutor").is_not_null()).then("time"),
-        )
-    ]
-    if wide.height:
-        times = {"rating_time": "w4", "outcome_time": "w5", "subject_time": "w6", "tutor_time": "w7"}
-        rows.append(
-            wide.select(
-                "entity",
-                last=pl.col("w3").cast(pl.Int64),
-                **shared,
-                **{name: pl.when(pl.col(word) != 0).then(pl.col(word)).cast(pl.Int64) for name, word in times.items()},
-            )
-        )
-    hours = _hours(_words([each.folded for each in stored], _FOLDED, "w0", "w1", "w2"))
-    return pl.concat([each.select(ROWS.names()) for each in rows]), hours
-
-
-def _hours(folded: pl.DataFrame) -> pl.DataFrame:
-    return folded.select(
-        "entity",
-        kind=pl.col("w0") % 256,
-        time=(pl.col("w0") // 256).cast(pl.Int64) * HOUR_MS,
-        weight=(pl.col("w1") // _U32).cast(pl.Int64),
-        rating_sum=pl.col("w2").cast(pl.Int64),
-        rating_count=(pl.col("w1") % _U32).cast(pl.Int64),
-    ).select(FOLDED.names())
-
-
-def _names(lists: Sequence[Sequence[bytes]], code: pl.Expr) -> pl.Expr:
-    """Codes as names: code 1 of an entity is the first name of its own list."""
-    every = pl.Series([name.decode() for names in lists for name in names], dtype=pl.String)
-    if every.is_empty():
-        return pl.lit(None, pl.String)
-    before = pl.Series([0, *accumulate(len(names) for names in lists)], dtype=pl.Int64)
-    position = pl.lit(before).gather(pl.col("entity")) + code.cast(pl.Int64) - 1
-    return pl.lit(every).gather(pl.when(code > 0).then(position))
 
 
 def _words(sections: Sequence[bytes], width: int, *wanted: str) -> pl.DataFrame:
@@ -335,114 +344,3 @@ def _numbers(little_endian: bytes, dtype: type[pl.UInt32 | pl.UInt64]) -> pl.Ser
         return pl.Series(dtype=dtype)
     array = pl.Array(dtype, len(little_endian) // size)
     return pl.Series([little_endian], dtype=pl.Binary).bin.reinterpret(dtype=array).explode()
-
-
-def pack(rows: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> Mapping[int, Packed]:
-    """The facts of these entities in stored form; the inverse of `unpack`.
-
-    Parameters
-    ----------
-    rows, folded
-        Frames of `ROWS` and `FOLDED`, sorted; rows of other entities are ignored.
-    entities
-        Which entities to pack.
-    """
-    wanted = pl.Series(entities, dtype=pl.UInt32).sort()
-    rows = rows.filter(pl.col("entity").is_in(wanted.implode()))
-    folded = folded.filter(pl.col("entity").is_in(wanted.implode()))
-    names = {
-        entity: (subjects, tutors)
-        for entity, subjects, tutors in rows.group_by("entity")
-        .agg(pl.col("subject", "tutor").drop_nulls().unique().sort())
-        .iter_rows()
-    }
-
-    head = pl.col("time").cast(pl.UInt64) * _U16 + _code("tutor") * 8 + pl.col("outcome") * 2 + pl.col("kind")
-    tail = pl.col("rating").fill_null(_NO_RATING) * _U16 + _code("subject")
-    coded = rows.with_columns(
-        w0=pl.col("id"),
-        w1=head,
-        w2=tail,
-        span=(pl.col("last") - pl.col("time")).cast(pl.UInt64),
-        plain=_are_plain(),
-    )
-    narrow = coded.filter("plain").select("entity", "w0", "w1", w2=pl.col("span") * _U32 + pl.col("w2"))
-    wide = coded.filter(~pl.col("plain")).select(
-        "entity",
-        "w0",
-        "w1",
-        "w2",
-        *(
-            pl.col(name).fill_null(0).cast(pl.UInt64)
-            for name in ("last", "rating_time", "outcome_time", "subject_time", "tutor_time")
-        ),
-    )
-    hours = folded.select(
-        "entity",
-        w0=(pl.col("time") // HOUR_MS).cast(pl.UInt64) * 256 + pl.col("kind"),
-        w1=pl.col("weight").cast(pl.UInt64) * _U32 + pl.col("rating_count").cast(pl.UInt64),
-        w2=pl.col("rating_sum").cast(pl.UInt64),
-    )
-    sections = [_cut(narrow, _NARROW), _cut(wide, _WIDE), _cut(hours, _FOLDED)]
-    packed = {}
-    for entity in wanted:
-        narrow_bytes, wide_bytes, folded_bytes = (section.get(entity, b"") for section in sections)
-        subjects, tutors = ([name.encode() for name in each] for each in names.get(entity, ((), ())))
-        packed[entity] = assemble(narrow_bytes, wide_bytes, folded_bytes, subjects, tutors)
-    return packed
-
-
-def _code(name: str) -> pl.Expr:
-    return pl.col(name).rank("dense").over("entity").fill_null(0).cast(pl.UInt64)
-
-
-def _are_plain() -> pl.Expr:
-    """`is_plain` of rows."""
-    first, last = pl.col("time"), pl.col("last")
-    of_last = (pl.col(name).fill_null(last) == last for name in ("rating_time", "outcome_time"))
-    of_first = (pl.col(name).fill_null(first) == first for name in ("subject_time", "tutor_time"))
-    return pl.all_horizontal(*of_last, *of_first, last - first < _U32)
-
-
-def stored_bytes() -> pl.Expr:
-    """What each row takes, with the names that no row of its entity above it has, over a frame sorted by entity."""
-    size = pl.when(_are_plain()).then(NARROW_BYTES).otherwise(WIDE_BYTES).cast(pl.Int64)
-    for name in ("subject", "tutor"):
-        fresh = pl.struct("entity", name).is_first_distinct() & pl.col(name).is_not_null()
-        size += pl.when(fresh).then(pl.col(name).str.len_bytes().cast(pl.Int64) + len(_END_OF_NAME)).otherwise(0)
-    return size
-
-
-def _cut(words: pl.DataFrame, width: int) -> Mapping[int, bytes]:
-    """A frame sorted by entity, of columns entity and `width` words, as one run of bytes an entity."""
-    if words.is_empty():
-        return {}
-    run = _bytes_of(words.select(pl.concat_arr(pl.exclude("entity"))).to_series().explode())
-    sizes = words.group_by("entity", maintain_order=True).len()
-    cut, start = {}, 0
-    for entity, count in sizes.iter_rows():
-        end = start + count * width * _WORD
-        cut[entity] = run[start:end]
-        start = end
-    return cut
-
-
-def _bytes_of(words: pl.Series) -> bytes:
-    """The memory of a UInt64 series without nulls.
-
-    It is the body of the second message of an uncompressed Arrow IPC stream (Apache Arrow columnar format,
-    "Encapsulated message format"): after the schema, one record batch whose only buffer is the column. Polars makes
-    several batches of a long column, so a long one is written in slices.
-    """
-    return b"".join(_body(part) for part in words.to_frame().iter_slices(_WORDS_A_BATCH))
-
-
-def _body(words: pl.DataFrame) -> bytes:
-    stream = io.BytesIO()
-    words.rechunk().write_ipc_stream(stream, compression="uncompressed")
-    raw = stream.getvalue()
-    body = 0
-    for _ in ("schema", "record batch"):
-        _, metadata = struct.unpack_from("<Ii", raw, body)
-        body += 8 + metadata
-    return raw[body : body + words.height * _WORD]

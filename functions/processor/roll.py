@@ -18,6 +18,7 @@ from .deadline import Deadline
 from .model import SECOND_MS, EntityKey
 from .observability import count, count_by, logger, metrics
 from .process import Processor
+from .warm import keep_what_is_there
 
 DUE_INDEX: Final = "DueIndex"
 _ENTITIES_AT_ONCE: Final = 500
@@ -87,6 +88,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, int | bool]
         alerts_sent=alerts_sent.total(),
         complete=complete,
     )
+    keep_what_is_there()
     if failed:
         raise RollIncomplete(f"{len(failed)} of {due} due items failed, the first: {next(iter(failed.values()))}")
     return {"due": due, "written": written, "alerts_sent": alerts_sent.total(), "complete": complete}

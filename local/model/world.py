@@ -213,11 +213,9 @@ class World:
 
     def _rows(self) -> Mapping[tuple[str, str], set[int]]:
         """The identities in each item's facts."""
-        keys = list(self.memory.items)
-        rows, _ = packing.unpack([parse(self.memory.items[key]).facts for key in keys])
         found: dict[tuple[str, str], set[int]] = defaultdict(set)
-        for entity, identity in rows.select("entity", "id").iter_rows():
-            found[keys[entity]].add(identity)
+        for key, item in self.memory.items.items():
+            found[key] = {fact.id for fact in packing.facts_of(parse(item).facts)}
         return found
 
 

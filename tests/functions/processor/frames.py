@@ -1,7 +1,7 @@
 """Facts as tests write them, one entity's or several's as frames, and what arrives for Hypothesis."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from functions.processor import absorb, facts, packing
-from functions.processor.facts import CALL, FAILURE, FOLDED, KEY, ROWS, SESSION, SUCCESS, UNKNOWN, Fact
+from functions.processor.facts import CALL, FAILURE, SESSION, SUCCESS, UNKNOWN, Fact
 from functions.processor.model import DAY_MS, HOUR_MS
 from functions.processor.packing import NOTHING, Packed
 
@@ -18,6 +18,37 @@ from .deployment import NOW
 Row = dict[str, Any]
 
 HALF_HOUR = HOUR_MS // 2
+KEY = ["entity", "kind", "id"]
+
+ROWS = pl.Schema(
+    {
+        "entity": pl.UInt32,
+        "kind": pl.UInt64,  # SESSION or CALL
+        "id": pl.UInt64,  # fact_id of kind and identity
+        "time": pl.Int64,  # the earliest event, epoch ms
+        "last": pl.Int64,  # the latest event, epoch ms
+        "rating": pl.UInt64,  # ten-thousandths, or null
+        "rating_time": pl.Int64,  # of the completion that gave the rating
+        "outcome": pl.UInt64,  # UNKNOWN, FAILURE or SUCCESS
+        "outcome_time": pl.Int64,  # of the completion that said so, or null
+        "subject": pl.String,
+        "subject_time": pl.Int64,  # of the earliest event that named the subject
+        "tutor": pl.String,  # in a student's facts: who taught
+        "tutor_time": pl.Int64,  # of the earliest event that named the tutor
+    }
+)
+
+FOLDED = pl.Schema(
+    {
+        "entity": pl.UInt32,
+        "kind": pl.UInt64,
+        "time": pl.Int64,  # the hour's start, epoch ms
+        "weight": pl.Int64,  # how many things
+        "rating_sum": pl.Int64,  # ten-thousandths
+        "rating_count": pl.Int64,
+    }
+)
+
 NO_ROWS = pl.DataFrame(schema=ROWS)
 NO_HOURS = pl.DataFrame(schema=FOLDED)
 
@@ -42,6 +73,40 @@ def hours(*made: tuple[int, int, int, int, int]) -> pl.DataFrame:
     return pl.DataFrame([(0, *each) for each in made], schema=FOLDED, orient="row")
 
 
+def pack(facts: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> dict[int, Packed]:
+    """Frames of `ROWS` and `FOLDED` in stored form."""
+    return {
+        entity: packing.pack(
+            map(fact, facts.filter(pl.col("entity") == entity).to_dicts()),
+            (packing.Hour(time, kind, *sums) for owner, kind, time, *sums in folded.rows() if owner == entity),
+        )
+        for entity in entities
+    }
+
+
+def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The inverse of `pack`: `entity` is the position in `stored`."""
+    rows = [(entity, *each) for entity, packed in enumerate(stored) for each in packing.facts_of(packed)]
+    hours = [
+        (entity, each.kind, each.time, each.weight, each.rating_sum, each.rating_count)
+        for entity, packed in enumerate(stored)
+        for each in packing.hours_of(packed.folded)
+    ]
+    return pl.DataFrame(rows, schema=ROWS, orient="row"), pl.DataFrame(hours, schema=FOLDED, orient="row")
+
+
+def things_of(facts: pl.DataFrame, folded: pl.DataFrame = NO_HOURS) -> pl.DataFrame:
+    """Frames of `ROWS` and `FOLDED` as `THINGS`."""
+    session = (pl.col("kind") == SESSION).alias("session")
+    rating_sum = pl.col("rating").fill_null(0).cast(pl.Int64)
+    rating_count = pl.col("rating").is_not_null().cast(pl.Int64)
+    rows = facts.select(
+        "entity", session, "time", "last", weight=pl.lit(1, pl.Int64), rating_sum=rating_sum, rating_count=rating_count
+    )
+    sums = ("weight", "rating_sum", "rating_count")
+    return pl.concat([rows, folded.select("entity", session, "time", pl.col("time").alias("last"), *sums)])
+
+
 @dataclass
 class Taken:
     """What taking in has made of some entities: their stored facts, the same as sorted frames, and what was said."""
@@ -55,11 +120,11 @@ class Taken:
 
     @property
     def rows(self) -> pl.DataFrame:
-        return packing.unpack(self.stored)[0].sort("entity", "time", "kind", "id")
+        return unpack(self.stored)[0].sort("entity", "time", "kind", "id")
 
     @property
     def folded(self) -> pl.DataFrame:
-        return packing.unpack(self.stored)[1]
+        return unpack(self.stored)[1]
 
 
 def take(before: Taken | None, made: Iterable[Row], as_of: int = NOW, entities: int = 1) -> Taken:

@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from functions.processor.facts import RETENTION_MS
+from functions.processor.absorb import absorb
+from functions.processor.facts import RETENTION_MS, SUCCESS
 from functions.processor.folding import MOST_ROWS
 from functions.processor.model import DAY_MS, HOUR_MS
+from functions.processor.packing import assemble, facts_of, hours_of, pack
 
 from .deployment import NOW
-from .frames import Row, Taken, many, naive, rows, take, things, told
+from .frames import Row, Taken, fact, many, naive, rows, take, things, told
 
 
 @given(st.lists(things, min_size=1, max_size=20), st.randoms(use_true_random=False))
@@ -112,3 +114,36 @@ def test_a_replay_counts_nothing_twice_and_says_of_what_was_folded_that_it_is_to
     old = {(0, number) for number, row in enumerate(made) if row["time"] < folded.folded_before[0]}
     assert set(state.too_late) == old
     assert len(old) == 301
+
+
+def test_damaged_facts_are_left_and_said_and_their_neighbours_go_on() -> None:
+    sound = take(None, [told(NOW - HOUR_MS, 1, subject="algebra")]).stored[0]
+    nameless = assemble(sound.narrow, b"", b"", [], [])
+    again = [(0, fact(told(NOW, 1)))]
+    merged = absorb([nameless, sound], {}, {0: again, 1: again}, [NOW, NOW])
+    assert merged.unreadable == {0: "facts refer to name 1 of 0"}
+    assert merged.facts[0] is nameless
+    assert next(facts_of(merged.facts[1])).last == NOW
+
+
+@given(st.lists(things, min_size=1, max_size=20), st.lists(things, max_size=40))
+def test_splicing_gives_the_bytes_that_packing_all_anew_gives(old: list[Row], new: list[Row]) -> None:
+    """Whichever way is taken, by search or by index, with names that come, move and go."""
+    before = take(None, old, entities=2)
+    after = take(before, new, NOW + DAY_MS, entities=2)
+    for packed in after.stored:
+        assert pack(facts_of(packed), hours_of(packed.folded)).blob == packed.blob
+
+
+def test_an_event_of_a_thing_that_left_counts_anew() -> None:
+    stored = take(None, [told(NOW - 31 * DAY_MS, rating=10_000)])
+    later = take(stored, [told(NOW + DAY_MS)], NOW + 2 * DAY_MS)
+    assert later.rows.select("time", "rating").rows() == [(NOW + DAY_MS, None)]
+    assert len(later.news[0]) == 1
+
+
+def test_what_is_told_twice_is_said_to_be_repeated() -> None:
+    begun, ended = told(NOW - HOUR_MS), told(NOW, outcome=SUCCESS)
+    first = take(None, [begun, ended, ended])
+    assert first.repeated == {0: 1}
+    assert take(first, [begun, told(NOW, 2)]).repeated == {0: 1}

@@ -11,10 +11,12 @@ from polars.testing import assert_frame_equal
 
 from functions.processor.facts import CALL, FAILURE, SESSION, SUCCESS
 from functions.processor.model import DAY_MS, HOUR_MS
-from functions.processor.packing import NOTHING, UnreadableFacts, facts_of, is_plain, narrow_row, pack, read, unpack
+from functions.processor.packing import NOTHING, UnreadableFacts, facts_of, is_plain, narrow_row, read
+from functions.processor.packing import things as packing_things
+from functions.processor.windows import THINGS
 
 from .deployment import NOW
-from .frames import NO_HOURS, NO_ROWS, Row, fact, hours, naive, rows, things, told
+from .frames import NO_HOURS, NO_ROWS, Row, fact, hours, naive, pack, rows, things, things_of, told, unpack
 
 HOUR = NOW // HOUR_MS * HOUR_MS
 
@@ -87,6 +89,14 @@ def test_a_row_is_read_and_written_alone_as_among_all(facts: pl.DataFrame) -> No
     assert packed.narrow == b"".join(narrow_row(each, codes[each.subject], taught[each.tutor]) for each in plain)
 
 
+@given(states, folds)
+def test_what_windows_are_made_of_is_read_from_the_bytes(facts: pl.DataFrame, folded: pl.DataFrame) -> None:
+    packed = pack(facts, folded, [0, 1, 2])
+    read_back = packing_things([packed[0], packed[1], packed[2]])
+    assert read_back.schema == THINGS
+    assert_frame_equal(read_back, things_of(facts, folded), check_row_order=False)
+
+
 def test_no_facts_are_no_bytes() -> None:
     assert pack(NO_ROWS, NO_HOURS, [0]) == {0: NOTHING}
     facts, folded = unpack([NOTHING, NOTHING])
@@ -99,18 +109,6 @@ def test_entities_without_facts_keep_the_places_of_the_others() -> None:
     facts, _ = unpack([NOTHING, packed, NOTHING, packed])
     assert facts["entity"].to_list() == [1, 3]
     assert facts["subject"].to_list() == ["algebra", "algebra"]
-
-
-def test_a_million_words_are_packed_as_few_are() -> None:
-    made = pl.DataFrame(
-        {"entity": [0] * 350_000, "kind": [SESSION] * 350_000, "id": range(350_000), "time": NOW, "last": NOW},
-        schema_overrides=NO_ROWS.schema,
-    )
-    facts = (
-        pl.concat([made, NO_ROWS], how="diagonal").with_columns(outcome=pl.lit(0, pl.UInt64)).select(NO_ROWS.columns)
-    )
-    unpacked, _ = unpack([pack(facts, NO_HOURS, [0])[0]])
-    assert_frame_equal(unpacked, facts)
 
 
 NARROW = [

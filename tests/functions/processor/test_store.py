@@ -346,3 +346,44 @@ def test_items_are_read_from_a_table(moto: None) -> None:
 def test_a_table_that_is_not_there_fails_its_keys(moto: None) -> None:
     (reason,) = TABLE.read(students(1), LONG).failed.values()
     assert "ResourceNotFoundException" in reason
+
+
+# -- what is remembered -----------------------------------------------------------------------------------------------
+
+
+def test_an_item_that_is_read_as_it_was_written_is_not_parsed_again(
+    faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = inserts(2)
+    TABLE.write(made, LONG)
+    monkeypatch.setattr(store, "parse", not_called)
+    assert [TABLE.read(students(2), LONG).states[each.after.key] is each.after for each in made] == [True, True]
+
+
+def test_an_item_that_others_have_written_meanwhile_is_parsed(faults: Faults) -> None:
+    (made,) = inserts(1)
+    TABLE.write([made], LONG)
+    faults.aws.items["student", "stu_0"]["sessions_7d"] = {"N": "99"}
+    state = TABLE.read(students(1), LONG).states[made.after.key]
+    assert state.stored["sessions_7d"] == {"N": "99"}
+    assert state is not made.after
+
+
+def test_what_was_not_written_is_not_remembered(faults: Faults) -> None:
+    (made,) = inserts(1)
+    faults.planned[WRITE] = [refusing("ValidationError", 0)]
+    TABLE.write([made], LONG)
+    assert TABLE.read(students(1), LONG).states[made.after.key].version == 0
+
+
+def test_the_oldest_are_forgotten_when_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_MOST_REMEMBERED_BYTES", 20_000)
+    remembered = store._Remembered()
+    states = [write.after for write in inserts(3)]
+    remembered.keep(states)
+    again = [remembered.parsed(each.key, dict(each.stored)) is each for each in states]
+    assert again == [False, True, True]
+
+
+def not_called(*_: object) -> None:
+    raise AssertionError("it was parsed")

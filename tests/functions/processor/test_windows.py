@@ -13,7 +13,7 @@ from functions.processor.model import DAY_MS, HOUR_MS
 from functions.processor.windows import MEASURED, STANDING, measure
 
 from .deployment import NOW
-from .frames import NO_HOURS, NO_ROWS, Row, hours, moments, rows, take, things, told
+from .frames import NO_HOURS, NO_ROWS, Row, hours, moments, rows, take, things, things_of, told
 
 REPORTS = {
     "sessions_last_7_days": ("sessions_7d", 7),
@@ -21,18 +21,6 @@ REPORTS = {
     "sessions_last_30_days": ("sessions_30d", 30),
 }
 """A health report's figures, the count that each speaks of, and its window."""
-
-
-def things_of(facts: pl.DataFrame, folded: pl.DataFrame = NO_HOURS) -> pl.DataFrame:
-    """Frames of `ROWS` and `FOLDED` as `THINGS`."""
-    session = (pl.col("kind") == SESSION).alias("session")
-    rating_sum = pl.col("rating").fill_null(0).cast(pl.Int64)
-    rating_count = pl.col("rating").is_not_null().cast(pl.Int64)
-    rows = facts.select(
-        "entity", session, "time", "last", weight=pl.lit(1, pl.Int64), rating_sum=rating_sum, rating_count=rating_count
-    )
-    sums = ("weight", "rating_sum", "rating_count")
-    return pl.concat([rows, folded.select("entity", session, "time", pl.col("time").alias("last"), *sums)])
 
 
 def measured(facts: pl.DataFrame = NO_ROWS, folded: pl.DataFrame = NO_HOURS, **standing: Any) -> dict[str, Any]:
