@@ -55,7 +55,11 @@ class Write:
     def of(cls, before: State, after: State) -> "Write":
         """The write that makes one state another."""
         known = before.stored
-        changes = {name: value for name, value in after.stored.items() if differs(known.get(name), value)}
+        changes = {
+            name: value
+            for name, value in after.stored.items()
+            if (old := known.get(name)) != value and differs(old, value)
+        }
         return cls(before, after, changes, [name for name in known if name not in after.stored])
 
 
