@@ -112,6 +112,8 @@ class EntityFacts:
         """Whether rows can't be spliced, since some are or become wide."""
         self.removed = self._expired()
         """Narrow rows that go or are replaced."""
+        self.names_may_go = bool(self.removed)
+        """Whether a name may have lost the last row that refers to it."""
         self.news: list[Fact] = []
         self.too_late: list[int] = []
         self.repeated = 0
@@ -159,6 +161,8 @@ class EntityFacts:
                 continue
             self.repeated += len(facts) - len(set(facts)) if len(facts) > 1 else 0
             self.news.append(fact)
+            if stored is not None:
+                self.names_may_go |= stored.subject != fact.subject or stored.tutor != fact.tutor
             if row is not None:
                 self.removed.add(row)
             self.irregular = self.irregular or not packing.is_plain(fact)
@@ -200,8 +204,9 @@ class EntityFacts:
             return self.packed if folded is self.packed.folded else self._assembled(self.packed.narrow, folded)
         subjects, tutors = list(self.packed.subjects), list(self.packed.tutors)
         narrow = self._splice(subjects, tutors)
-        if self.removed or len(subjects) > len(self.packed.subjects) or len(tutors) > len(self.packed.tutors):
-            words, prune = array("Q", narrow), bool(self.removed)
+        more = len(subjects) > len(self.packed.subjects) or len(tutors) > len(self.packed.tutors)
+        if self.names_may_go or more:
+            words, prune = array("Q", narrow), self.names_may_go
             subjects = _rename(words, 2, 0, SUBJECT_CODES, subjects, prune=prune)
             tutors = _rename(words, 1, TUTOR_SHIFT, TUTOR_CODES, tutors, prune=prune)
             narrow = words.tobytes()
