@@ -124,7 +124,8 @@ def plan(
     measured = (
         measure(packing.things(merged.facts), _standing(states, registers_now, as_of))
         .with_columns(alerts.levels(rules.alerts))
-        .collect()
+        # Written as it is to be run: planning and another engine would take as long again over a few hundred rows.
+        .collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
     )
     after, writes = [], {}
     for entity, (state, figures) in enumerate(zip(states, measured.iter_rows(named=True), strict=True)):

@@ -1,0 +1,399 @@
+"""A stand-in for AWS's HTTP endpoints that answers at once: so that what is measured is the caller, not an emulator.
+
+One process, one thread, items in memory. It knows the calls that the handlers make, with DynamoDB's conditions, and
+refuses every other. It counts calls, bytes and request units; the arithmetic is done when the counts are asked for, not
+while a call waits. `Endpoint` starts it and speaks with it; `python -m bench.endpoint` is the process.
+"""
+
+import asyncio
+import gc
+import http.client
+import json
+import re
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import unquote
+
+import msgspec
+
+from bench import ROOT
+from bench.units import Attributes, read_units, refused_units, write_units
+
+Item = dict[str, dict[str, Any]]
+Key = tuple[str, str, str]
+"""Table, type, id."""
+
+_CONTROL: Final = "/_bench/"
+_INSERT = re.compile(r'INSERT INTO "(?P<table>[^"]+)" VALUE \{(?P<names>.*)\}')
+_UPDATE = re.compile(
+    r'UPDATE "(?P<table>[^"]+)"(?P<changes>(?: SET "\w+" = \?| REMOVE "\w+")+)'
+    r' WHERE (?P<where>"\w+" = \?(?: AND "\w+" = \?)*)'
+)
+
+
+@dataclass(slots=True)
+class Usage:
+    """What was asked of the endpoint since the last reset."""
+
+    calls: dict[str, int] = field(default_factory=dict)
+    """By operation."""
+    bytes_received: int = 0
+    """Requests as sent: lines, headers and bodies."""
+    bytes_sent: int = 0
+    body_bytes: int = 0
+    """Of requests and answers; headers vary with the SDK's version."""
+    statements: int = 0
+    refused: int = 0
+    """Statements whose condition did not hold."""
+    entries: int = 0
+    """EventBridge's."""
+    read_units: float = 0
+    write_units: int = 0
+    """Of table and indexes together."""
+    index_write_units: int = 0
+    items_written: int = 0
+    bytes_written: int = 0
+
+    @property
+    def total_calls(self) -> int:
+        """Calls to AWS of any kind."""
+        return sum(self.calls.values())
+
+
+class Store:
+    """Items, objects and entries, and what was done with them."""
+
+    def __init__(self) -> None:
+        self.items: dict[Key, Item] = {}
+        self.usage = Usage()
+        self.delay = 0.0
+        """Seconds that each call waits."""
+        self.recorded: list[tuple[str, str, str]] | None = None
+        """Operation, path and body of each call, while they are recorded."""
+        self._kept: dict[Key, Item] = {}
+        self._read: list[tuple[Attributes | None, bool]] = []
+        self._written: list[tuple[Attributes | None, Attributes]] = []
+        self._refused: list[Attributes | None] = []
+
+    # What AWS offers.
+
+    def batch_get_item(self, request: dict[str, Any]) -> dict[str, Any]:
+        """DynamoDB BatchGetItem."""
+        responses: dict[str, list[Item]] = {}
+        for table, wanted in request["RequestItems"].items():
+            found = responses[table] = []
+            for key in wanted["Keys"]:
+                item = self.items.get(_key(table, key))
+                self._read.append((item, wanted.get("ConsistentRead", False)))
+                if item is not None:
+                    found.append(item)
+        return {"Responses": responses, "UnprocessedKeys": {}}
+
+    def get_item(self, request: dict[str, Any]) -> dict[str, Any]:
+        """DynamoDB GetItem."""
+        item = self.items.get(_key(request["TableName"], request["Key"]))
+        self._read.append((item, request.get("ConsistentRead", False)))
+        return {} if item is None else {"Item": item}
+
+    def put_item(self, request: dict[str, Any]) -> dict[str, Any]:
+        """DynamoDB PutItem, unconditional."""
+        if "ConditionExpression" in request:
+            raise ValueError("this endpoint knows no ConditionExpression")
+        self._write(_key(request["TableName"], request["Item"]), request["Item"])
+        return {}
+
+    def batch_execute_statement(self, request: dict[str, Any]) -> dict[str, Any]:
+        """DynamoDB BatchExecuteStatement: INSERT, and UPDATE on condition of equal attributes."""
+        statements = request["Statements"]
+        if not 1 <= len(statements) <= 25:
+            raise ValueError(f"{len(statements)} statements in a call, allowed: 1 to 25")
+        self.usage.statements += len(statements)
+        return {"Responses": [self._execute(each["Statement"], each["Parameters"]) for each in statements]}
+
+    def _execute(self, text: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+        statement = _parse(text)
+        if statement.inserts:
+            item = dict(zip(statement.sets, parameters, strict=True))
+            key = _key(statement.table, item)
+            if key in self.items:
+                return self._refuse(self.items[key], "DuplicateItem", "Duplicate primary key exists in table")
+            self._write(key, item)
+            return {"TableName": statement.table}
+        values = parameters[: len(statement.sets)]
+        where = dict(zip(statement.where, parameters[len(statement.sets) :], strict=True))
+        key = _key(statement.table, where)
+        before = self.items.get(key)
+        if before is None or any(before.get(name) != value for name, value in where.items()):
+            return self._refuse(before, "ConditionalCheckFailed", "The conditional request failed")
+        item = before | dict(zip(statement.sets, values, strict=True))
+        for name in statement.removes:
+            item.pop(name, None)
+        self._write(key, item)
+        return {"TableName": statement.table}
+
+    def put_events(self, request: dict[str, Any]) -> dict[str, Any]:
+        """EventBridge PutEvents; accepts every entry."""
+        first = self.usage.entries
+        self.usage.entries += len(request["Entries"])
+        entries = [
+            {"EventId": f"{number:08x}-0000-4000-8000-000000000000"} for number in range(first, self.usage.entries)
+        ]
+        return {"FailedEntryCount": 0, "Entries": entries}
+
+    def _write(self, key: Key, item: Item) -> None:
+        self._written.append((self.items.get(key), item))
+        self.items[key] = item
+
+    def _refuse(self, before: Item | None, code: str, message: str) -> dict[str, Any]:
+        self.usage.refused += 1
+        self._refused.append(before)
+        return {"Error": {"Code": code, "Message": message}}
+
+    # What the benchmark asks.
+
+    def load(self, body: bytes) -> None:
+        """Puts items into a table at no cost."""
+        given = msgspec.json.decode(body)
+        self.items |= {_key(given["table"], item): item for item in given["items"]}
+
+    def keep(self, _: bytes) -> None:
+        """Remembers the items as they are now."""
+        self._kept = dict(self.items)
+
+    def restore(self, body: bytes) -> None:
+        """Makes a table's items what they were when last kept."""
+        table = body.decode()
+        others = {key: item for key, item in self.items.items() if key[0] != table}
+        self.items = others | {key: item for key, item in self._kept.items() if key[0] == table}
+
+    def reset(self, _: bytes) -> None:
+        """Counts from zero."""
+        self.usage = Usage()
+        for done in (self._read, self._written, self._refused):
+            done.clear()
+
+    def wait(self, body: bytes) -> None:
+        """Sets how long each call waits, in seconds."""
+        self.delay = float(body)
+
+    def record(self, body: bytes) -> list[tuple[str, str, str]] | None:
+        """Begins (1) or ends (0) recording of calls; gives those recorded."""
+        recorded, self.recorded = self.recorded, [] if body == b"1" else None
+        return recorded
+
+    def used(self, _: bytes) -> dict[str, Any]:
+        """The usage since the last reset, request units computed."""
+        usage = self.usage
+        usage.read_units += sum(read_units(item, consistent=consistent) for item, consistent in self._read)
+        for before, after in self._written:
+            units = write_units(before, after)
+            usage.write_units += units.table + units.indexes
+            usage.index_write_units += units.indexes
+        usage.items_written += len(self._written)
+        usage.write_units += sum(refused_units(before) for before in self._refused)
+        for done in (self._read, self._written, self._refused):
+            done.clear()
+        return asdict(usage)
+
+    def items_of(self, body: bytes) -> list[Item]:
+        """A table's items."""
+        return [item for (table, _, _), item in self.items.items() if table == body.decode()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    table: str
+    inserts: bool
+    sets: tuple[str, ...]
+    removes: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+
+
+@cache
+def _parse(text: str) -> _Statement:
+    if insert := _INSERT.fullmatch(text):
+        return _Statement(insert["table"], True, tuple(re.findall(r"'(\w+)': \?", insert["names"])))
+    update = _UPDATE.fullmatch(text)
+    if not update:
+        raise ValueError(f"this endpoint does not know the statement {text!r}")
+    return _Statement(
+        update["table"],
+        False,
+        tuple(re.findall(r'SET "(\w+)"', update["changes"])),
+        tuple(re.findall(r'REMOVE "(\w+)"', update["changes"])),
+        tuple(re.findall(r'"(\w+)" = \?', update["where"])),
+    )
+
+
+def _key(table: str, attributes: Mapping[str, Mapping[str, Any]]) -> Key:
+    return table, attributes["entity_type"]["S"], attributes["entity_id"]["S"]
+
+
+class _Connection(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive: one request after the other."""
+
+    def __init__(self, store: Store, decoder: msgspec.json.Decoder[Any], encoder: msgspec.json.Encoder) -> None:
+        self._store, self._decoder, self._encoder = store, decoder, encoder
+        self._received = bytearray()
+        self._continued = False
+        self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "BatchGetItem": store.batch_get_item,
+            "BatchExecuteStatement": store.batch_execute_statement,
+            "GetItem": store.get_item,
+            "PutItem": store.put_item,
+            "PutEvents": store.put_events,
+        }
+        self._controls: dict[str, Callable[[bytes], Any]] = {
+            name: getattr(store, name)
+            for name in ("load", "keep", "restore", "reset", "wait", "record", "used", "items_of")
+        }
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP has no other
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while (end := self._received.find(b"\r\n\r\n")) >= 0:
+            line, *lines = self._received[:end].decode("latin-1").split("\r\n")
+            headers = {name.lower(): value for name, _, value in (each.partition(": ") for each in lines)}
+            if "100-continue" in headers.get("expect", "") and not self._continued:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self._continued = True
+            length = end + 4 + int(headers.get("content-length", "0"))
+            if len(self._received) < length:
+                return
+            body = bytes(self._received[end + 4 : length])
+            del self._received[:length]
+            self._continued = False
+            self._take(line, headers, body, length)
+
+    def _take(self, line: str, headers: Mapping[str, str], body: bytes, length: int) -> None:
+        method, path, _ = line.split(" ")
+        if path.startswith(_CONTROL):
+            answer = self._controls[path.removeprefix(_CONTROL)](body)
+            self._transport.write(_response(200, self._encoder.encode(answer)))
+            return
+        usage, target = self._store.usage, headers.get("x-amz-target", "").rpartition(".")[2]
+        operation = target or {"PUT": "PutObject"}.get(method, method)
+        try:
+            if operation == "PutObject":
+                answer = b""
+            else:
+                answer = self._encoder.encode(self._operations[operation](self._decoder.decode(body)))
+            response = _response(200, answer, headers.get("content-type", "application/xml"))
+        except (KeyError, ValueError) as error:
+            answer = json.dumps({"__type": "ValidationException", "message": f"{operation}: {error!r}"}).encode()
+            response = _response(400, answer)
+        usage.calls[operation] = usage.calls.get(operation, 0) + 1
+        usage.bytes_received += length
+        usage.bytes_sent += len(response)
+        usage.body_bytes += len(body) + len(answer)
+        if self._store.recorded is not None:
+            self._store.recorded.append((operation, unquote(path), body.decode()))
+        if self._store.delay:
+            asyncio.get_running_loop().call_later(self._store.delay, self._transport.write, response)
+        else:
+            self._transport.write(response)
+
+
+def _response(status: int, body: bytes, content_type: str = "application/json") -> bytes:
+    head = (
+        f"HTTP/1.1 {status} {'OK' if status == 200 else 'Bad Request'}\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\nConnection: keep-alive\r\n"
+        f"x-amzn-RequestId: 0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEF\r\n"
+        f"x-amz-crc32: {zlib.crc32(body)}\r\nServer: Server\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def _serve() -> None:
+    gc.disable()  # nothing here is cyclic, and a pass over all items would be seen in callers' times
+    store, decoder, encoder = Store(), msgspec.json.Decoder(), msgspec.json.Encoder()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Connection(store, decoder, encoder), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)  # until whoever started it lets go
+    server.close()
+
+
+class Endpoint:
+    """The endpoint as a process of its own; ends with the `with` block."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.endpoint"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        assert self._process.stdout is not None  # noqa: S101 - it was asked for
+        self.port = int(self._process.stdout.readline())
+        self._connection = http.client.HTTPConnection("127.0.0.1", self.port)
+
+    @property
+    def url(self) -> str:
+        """For `AWS_ENDPOINT_URL`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+        self._process.communicate()
+
+    def _ask(self, what: str, body: bytes = b"") -> Any:
+        self._connection.request("POST", _CONTROL + what, body)
+        return msgspec.json.decode(self._connection.getresponse().read())
+
+    def load(self, table: str, items: Iterable[Attributes]) -> None:
+        """Puts items into a table at no cost."""
+        self._ask("load", msgspec.json.encode({"table": table, "items": list(items)}))
+
+    def keep(self) -> None:
+        """Remembers the items as they are now, for `restore`."""
+        self._ask("keep")
+
+    def restore(self, table: str) -> None:
+        """Makes a table's items what they were when last kept."""
+        self._ask("restore", table.encode())
+
+    def reset(self) -> None:
+        """Counts from zero."""
+        self._ask("reset")
+
+    def wait(self, seconds: float) -> None:
+        """Makes each call wait so long before it is answered."""
+        self._ask("wait", str(seconds).encode())
+
+    def record(self) -> None:
+        """Begins to record calls."""
+        self._ask("record", b"1")
+
+    def recorded(self) -> list[tuple[str, str, str]]:
+        """Ends recording; operation, path and body of each call in their order."""
+        calls: list[tuple[str, str, str]] = self._ask("record", b"0")
+        return calls
+
+    def used(self) -> Usage:
+        """The usage since the last reset."""
+        return Usage(**self._ask("used"))
+
+    def items_of(self, table: str) -> list[Item]:
+        """A table's items."""
+        items: list[Item] = self._ask("items_of", table.encode())
+        return items
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

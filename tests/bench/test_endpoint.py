@@ -1,0 +1,110 @@
+"""The endpoint answers as AWS does where the handlers can tell the difference, and counts what was asked of it."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from bench.endpoint import Endpoint
+
+TABLE = "metrics"
+KEY = {"entity_id": {"S": "stu_1"}, "entity_type": {"S": "student"}}
+ITEM: dict[str, dict[str, Any]] = {**KEY, "version": {"N": "1"}, "facts": {"B": b"\x00\x01"}}
+INSERT = f"INSERT INTO \"{TABLE}\" VALUE {{'entity_id': ?, 'entity_type': ?, 'version': ?, 'facts': ?}}"
+UPDATE = (
+    f'UPDATE "{TABLE}" SET "version" = ? REMOVE "facts" '  # noqa: S608 - nothing of it comes from outside
+    'WHERE "entity_id" = ? AND "entity_type" = ? AND "version" = ?'
+)
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    with Endpoint() as made:
+        yield made
+
+
+def client(endpoint: Endpoint, service: str) -> Any:
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    return boto3.client(service, endpoint_url=endpoint.url, region_name="us-east-1", **keys)
+
+
+def execute(dynamodb: Any, statement: str, *parameters: dict[str, Any]) -> str:
+    """Runs one statement; returns its error's code, or nothing."""
+    (answer,) = dynamodb.batch_execute_statement(Statements=[{"Statement": statement, "Parameters": list(parameters)}])[
+        "Responses"
+    ]
+    return str(answer.get("Error", {}).get("Code", ""))
+
+
+def test_statements_are_conditional_and_items_are_kept_as_they_are(endpoint: Endpoint) -> None:
+    dynamodb = client(endpoint, "dynamodb")
+    assert execute(dynamodb, INSERT, *ITEM.values()) == ""
+    assert execute(dynamodb, INSERT, *ITEM.values()) == "DuplicateItem"
+    assert dynamodb.get_item(TableName=TABLE, Key=KEY)["Item"] == ITEM
+    assert execute(dynamodb, UPDATE, {"N": "2"}, *KEY.values(), {"N": "1"}) == ""
+    assert execute(dynamodb, UPDATE, {"N": "2"}, *KEY.values(), {"N": "1"}) == "ConditionalCheckFailed"
+    read = dynamodb.batch_get_item(RequestItems={TABLE: {"Keys": [KEY, {**KEY, "entity_id": {"S": "stu_2"}}]}})
+    assert read["Responses"][TABLE] == [{**KEY, "version": {"N": "2"}}]
+    assert read["UnprocessedKeys"] == {}
+
+
+def test_what_it_does_not_know_it_refuses(endpoint: Endpoint) -> None:
+    dynamodb = client(endpoint, "dynamodb")
+    with pytest.raises(ClientError, match="ValidationException"):
+        execute(dynamodb, f'DELETE FROM "{TABLE}" WHERE "entity_id" = ?', KEY["entity_id"])  # noqa: S608
+    with pytest.raises(ClientError, match="ListTables"):
+        dynamodb.list_tables()
+
+
+def test_usage_is_counted_exactly(endpoint: Endpoint) -> None:
+    dynamodb, events, s3 = (client(endpoint, name) for name in ("dynamodb", "events", "s3"))
+    dynamodb.put_item(TableName=TABLE, Item=ITEM)
+    dynamodb.get_item(TableName=TABLE, Key=KEY)
+    execute(dynamodb, INSERT, *ITEM.values())
+    events.put_events(Entries=[{"Source": "s", "DetailType": "t", "Detail": "{}"}] * 3)
+    s3.put_object(Bucket="quarantine", Key="records/1.json", Body=b"{}")
+    usage = endpoint.used()
+    operations = ("PutItem", "GetItem", "BatchExecuteStatement", "PutEvents", "PutObject")
+    assert usage.calls == dict.fromkeys(operations, 1)
+    assert usage.total_calls == 5
+    assert (usage.statements, usage.refused, usage.entries, usage.items_written) == (1, 1, 3, 1)
+    assert usage.read_units == 0.5
+    assert usage.write_units == 2  # the put and the refused insert
+    assert 0 < usage.body_bytes < usage.bytes_received + usage.bytes_sent
+    endpoint.reset()
+    assert endpoint.used().total_calls == 0
+
+
+def test_a_table_is_restored_and_others_are_left_alone(endpoint: Endpoint) -> None:
+    dynamodb = client(endpoint, "dynamodb")
+    endpoint.load(TABLE, [{**KEY, "version": {"N": "1"}}])
+    endpoint.keep()
+    for table in (TABLE, "other"):
+        dynamodb.put_item(TableName=table, Item={**KEY, "version": {"N": "7"}})
+    endpoint.restore(TABLE)
+    assert [item["version"] for item in endpoint.items_of(TABLE)] == [{"N": "1"}]
+    assert [item["version"] for item in endpoint.items_of("other")] == [{"N": "7"}]
+
+
+def test_calls_are_recorded(endpoint: Endpoint) -> None:
+    dynamodb = client(endpoint, "dynamodb")
+    endpoint.record()
+    dynamodb.get_item(TableName=TABLE, Key=KEY)
+    ((operation, path, body),) = endpoint.recorded()
+    assert (operation, path) == ("GetItem", "/")
+    assert TABLE in body
+    dynamodb.get_item(TableName=TABLE, Key=KEY)
+    endpoint.record()
+    assert endpoint.recorded() == []
+
+
+def test_calls_wait_as_long_as_told(endpoint: Endpoint) -> None:
+    dynamodb = client(endpoint, "dynamodb")
+    dynamodb.get_item(TableName=TABLE, Key=KEY)
+    endpoint.wait(0.2)
+    begun = time.monotonic()
+    dynamodb.get_item(TableName=TABLE, Key=KEY)
+    assert time.monotonic() - begun >= 0.19
