@@ -44,9 +44,10 @@ def demand(subject: str) -> bytes:
 
 def process(flow: Flow, *lines: bytes) -> list[Record]:
     """Send records through the stream and wait until the deployed function is done with them."""
+    before = flow.reported_failed()  # other files' tests make it fail on purpose
     sent = flow.send(lines)
     flow.wait()
-    assert flow.reported_failed() == 0
+    assert flow.reported_failed() == before
     return flow.with_arrivals(sent)
 
 
@@ -87,13 +88,13 @@ def test_poison_is_quarantined_and_its_neighbours_count(flow: Flow) -> None:
 
 
 def test_the_simulators_events_are_processed(flow: Flow) -> None:
-    before, quarantined = flow.items(), len(flow.quarantined())
+    before, quarantined, failed = flow.items(), len(flow.quarantined()), flow.reported_failed()
 
     answer = flow.simulate(streams=20, events=5, poison=0.1)
     flow.wait()
 
     assert (answer["accepted"], answer["given_up"]) == (answer["records"], 0)
-    assert flow.reported_failed() == 0
+    assert flow.reported_failed() == failed
     assert len(flow.quarantined()) - quarantined == answer["records"] - answer["events"] > 0
     assert len(flow.items()) > len(before) + 20
 
