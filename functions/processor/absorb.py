@@ -201,7 +201,9 @@ class EntityFacts:
         if self.irregular:
             return self.packed._replace(folded=folded)
         if not self.removed and not self.news:
-            return self.packed if folded is self.packed.folded else self._assembled(self.packed.narrow, folded)
+            if folded is self.packed.folded:
+                return self.packed
+            return packing.assemble(self.packed.narrow, b"", folded, self.packed.subjects, self.packed.tutors)
         subjects, tutors = list(self.packed.subjects), list(self.packed.tutors)
         narrow = self._splice(subjects, tutors)
         more = len(subjects) > len(self.packed.subjects) or len(tutors) > len(self.packed.tutors)
@@ -211,9 +213,6 @@ class EntityFacts:
             tutors = _rename(words, 1, TUTOR_SHIFT, TUTOR_CODES, tutors, prune=prune)
             narrow = words.tobytes()
         return packing.assemble(narrow, b"", folded, subjects, tutors)
-
-    def _assembled(self, narrow: bytes, folded: bytes) -> Packed:
-        return packing.assemble(narrow, b"", folded, self.packed.subjects, self.packed.tutors)
 
     def _folded(self) -> bytes:
         folded, gone = self.packed.folded, 0

@@ -75,7 +75,6 @@ _OUTCOMES: Final = {UNKNOWN: "unknown", FAILURE: "failure", SUCCESS: "success"}
 _OUTCOME_CODES: Final = {name: code for code, name in _OUTCOMES.items()}
 
 
-UNKNOWN_CHANGE: Final = -1
 DUE: Final = ("due_at", "due_partition")
 
 
@@ -94,8 +93,6 @@ class State:
     alerts: Alerts = NO_ALERTS
     stored: Attributes = field(default_factory=dict)
     """Every attribute as it is in the table; whoever changes one makes another."""
-    next_change: int | None = field(default=UNKNOWN_CHANGE, compare=False)
-    """When time alone changes a figure, epoch ms; not stored, and `UNKNOWN_CHANGE` for a state that was read."""
 
 
 @lru_cache(8_192)

@@ -17,7 +17,6 @@ from .arrivals import Arrivals
 from .facts import SESSION, Fact
 from .item import (
     DUE,
-    UNKNOWN_CHANGE,
     WHEN_WRITTEN,
     Attributes,
     State,
@@ -29,7 +28,7 @@ from .item import (
 )
 from .model import SECOND_MS, EntityKey, Rejection, from_iso, to_iso
 from .registers import REPORTED, FirstSession, Register
-from .windows import STANDING, measure
+from .windows import STANDING, measure, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,23 @@ class Plan:
     """How many of an entity's arriving facts said nothing new."""
     unreadable: Mapping[int, str]
     """Entities whose stored facts are damaged, with what is wrong; they are left as they are."""
+    next_change: Sequence[int | None]
+    """When time alone changes a figure of each entity next, epoch ms."""
+
+    def cleared(self, entity: int, sent: frozenset[str], rules: Rules) -> Write | None:
+        """The write by which notifications with these ids leave an entity's outbox, once what is planned is written.
+
+        Nothing else changes, so nothing is computed anew; None where it would be, since a full outbox has kept alerts
+        from being judged.
+        """
+        state = self.after[entity]
+        if len(state.alerts.outbox) >= alerts.MOST_IN_OUTBOX:
+            return None
+        after = replace(state, version=state.version + 1, alerts=alerts.without(state.alerts, sent))
+        due_at = _due_at(after, self.next_change[entity], rules.alerts)
+        after.stored = {name: value for name, value in state.stored.items() if name not in ("outbox", *DUE)}
+        after.stored |= unsent_and_due(after, due_at, rules.due_partitions)
+        return Write.of(state, after)
 
 
 def plan(
@@ -121,12 +137,8 @@ def plan(
                 rejections.setdefault(entity, []).extend(no_room)
         registers_now.append(slots)
 
-    measured = (
-        measure(packing.things(merged.facts), _standing(states, registers_now, as_of))
-        .with_columns(alerts.levels(rules.alerts))
-        # Written as it is to be run: planning and another engine would take as long again over a few hundred rows.
-        .collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
-    )
+    query = measure(packing.things(merged.facts), _standing(states, registers_now, as_of))
+    measured = run(query.with_columns(alerts.levels(rules.alerts)))
     after, writes = [], {}
     for entity, (state, figures) in enumerate(zip(states, measured.iter_rows(named=True), strict=True)):
         if entity in merged.unreadable:
@@ -143,7 +155,6 @@ def plan(
                 registers=registers_now[entity],
                 first_session=_first_session(state, merged.news.get(entity, ())),
                 alerts=alerts.without(state.alerts, sent) if sent else state.alerts,
-                next_change=figures["next_change"],
             ),
             figures,
             rules,
@@ -153,7 +164,8 @@ def plan(
         if changed:
             writes[entity] = write
         after.append(done if changed else state)
-    return Plan(after, writes, rejections, merged.repeated, merged.unreadable)
+    next_change = measured["next_change"].to_list()
+    return Plan(after, writes, rejections, merged.repeated, merged.unreadable, next_change)
 
 
 def _finish(before: State, state: State, figures: Mapping[str, Any], rules: Rules) -> State:
@@ -162,28 +174,14 @@ def _finish(before: State, state: State, figures: Mapping[str, Any], rules: Rule
     state.alerts = alerts.judge(
         state.alerts, Subject(state.key, public, state.registers), figures, state.as_of, rules.alerts
     )
-    state.stored = attributes_of(state, public, _due_at(state, rules.alerts), rules.due_partitions, before)
+    due_at = _due_at(state, figures["next_change"], rules.alerts)
+    state.stored = attributes_of(state, public, due_at, rules.due_partitions, before)
     return state
 
 
-def cleared(state: State, sent: frozenset[str], rules: Rules) -> Write | None:
-    """The write by which notifications with these ids leave the outbox of a state that `plan` has just made.
-
-    Nothing else changes, so nothing is computed anew; None where it would be, since a full outbox has kept alerts from
-    being judged.
-    """
-    if len(state.alerts.outbox) >= alerts.MOST_IN_OUTBOX or state.next_change == UNKNOWN_CHANGE:
-        return None
-    after = replace(state, version=state.version + 1, alerts=alerts.without(state.alerts, sent))
-    due_at = _due_at(after, rules.alerts)
-    after.stored = {name: value for name, value in state.stored.items() if name not in ("outbox", *DUE)}
-    after.stored |= unsent_and_due(after, due_at, rules.due_partitions)
-    return Write.of(state, after)
-
-
-def _due_at(state: State, rules: AlertRules) -> int | None:
+def _due_at(state: State, next_change: int | None, rules: AlertRules) -> int | None:
     """When the roll must look at the item, epoch seconds; with unsent notifications, at once."""
-    moments = [state.next_change, alerts.next_reminder(state.alerts, rules)]
+    moments = [next_change, alerts.next_reminder(state.alerts, rules)]
     if state.alerts.outbox:
         moments.append(from_iso(json.loads(state.alerts.outbox[0])["timestamp"]))
     due = min((moment for moment in moments if moment is not None), default=None)

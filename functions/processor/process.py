@@ -18,7 +18,7 @@ from .deadline import Deadline
 from .item import State
 from .model import EntityKey, Rejection, from_iso
 from .observability import logger
-from .plan import Plan, Write, cleared, plan
+from .plan import Plan, Write, plan
 from .publish import AlertBus
 from .store import STATEMENTS_A_WRITE, MetricsTable
 
@@ -128,27 +128,30 @@ class Processor:
         if telling:
             first = -(-sum(entity in planned.writes for entity in telling) // STATEMENTS_A_WRITE) * STATEMENTS_A_WRITE
         lost = self._write({entity: planned.writes[entity] for entity in order[:first]}, failed, deadline, outcome)
-        rest = {entity: planned.writes[entity] for entity in order[first:]}
         told = [entity for entity in telling if entity not in lost and entity not in failed]
-        clears = self._tell([after[entity] for entity in told], deadline, sent) if told else {}
-        clearing = {len(after) + position: write for position, write in clears.items()}
-        uncleared: dict[int, str] = {}
-        lost |= self._write(rest | clearing, uncleared, deadline, outcome)
-        for position, write in clears.items():
-            if len(after) + position not in lost and len(after) + position not in uncleared:
-                after[told[position]] = write.after
-        failed |= {entity: reason for entity, reason in uncleared.items() if entity < len(after)}
-        return after, {entity for entity in lost if entity < len(after)}
+        clears = self._tell(planned, told, deadline, sent) if told else {}
+        # Nobody is in both: who had something to tell was written before.
+        rest = {entity: planned.writes[entity] for entity in order[first:]}
+        unwritten: dict[int, str] = {}
+        lost_then = self._write(rest | clears, unwritten, deadline, outcome)
+        for entity, write in clears.items():
+            if entity not in lost_then and entity not in unwritten:
+                after[entity] = write.after
+        failed |= {entity: reason for entity, reason in unwritten.items() if entity in rest}
+        return after, lost | (lost_then & rest.keys())
 
-    def _tell(self, states: Sequence[State], deadline: Deadline, sent: dict[str, str]) -> Mapping[int, Write]:
-        """Publishes the outboxes; gives the writes that clear them of what was accepted, by position."""
-        accepted = self._bus.send([each for state in states for each in state.alerts.outbox], deadline)
+    def _tell(
+        self, planned: Plan, entities: Sequence[int], deadline: Deadline, sent: dict[str, str]
+    ) -> dict[int, Write]:
+        """Publishes these entities' outboxes; gives the writes that clear them of what was accepted."""
+        outboxes = [planned.after[entity].alerts.outbox for entity in entities]
+        accepted = self._bus.send([each for outbox in outboxes for each in outbox], deadline)
         if not accepted:
             return {}
         sent |= accepted
         ids = frozenset(accepted)
-        clears = {position: cleared(state, ids, self._rules) for position, state in enumerate(states)}
-        return {position: write for position, write in clears.items() if write is not None}
+        clears = {entity: planned.cleared(entity, ids, self._rules) for entity in entities}
+        return {entity: write for entity, write in clears.items() if write is not None}
 
     def _write(
         self, writes: Mapping[int, Write], failed: dict[int, str], deadline: Deadline, outcome: Outcome

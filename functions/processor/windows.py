@@ -82,6 +82,12 @@ def measure(things: pl.DataFrame, standing: pl.DataFrame) -> pl.LazyFrame:
     return measured.select(*(name for name in STANDING if name not in MEASURED), *MEASURED)
 
 
+def run(query: pl.LazyFrame) -> pl.DataFrame:
+    """What such a query gives. It is written as it is to be run: over a few hundred rows planning it, or starting
+    Polars' streaming engine, would take as long again."""
+    return query.collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
+
+
 def _within(name: str, part: int, which: pl.Expr | None = None) -> pl.Expr:
     """A sum over the parts up to one, of sessions or calls alone where `which` says so."""
     inside = pl.col("part") <= part
