@@ -9,23 +9,21 @@ import argparse
 import base64
 import io
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from itertools import accumulate
 from logging import StreamHandler
 from random import Random
 from typing import Any, Final, TextIO, cast
-from unittest import mock
 
-from functions.processor import clock, handler, roll
+from functions.processor import handler, roll
 from functions.processor.model import DAY_MS, HOUR_MS, SECOND_MS, EntityType, from_iso, to_iso
 from functions.processor.observability import logger
 from local.model.aws import Attributes
-from local.model.invocation import context, nothing_kept
+from local.model.invocation import context, process
 from local.model.metered import INDEXES, KB, READ, TABLE, MeteredAws, item_size
 
 NOW: Final = from_iso("2026-11-23T10:00:00.000Z")
@@ -368,11 +366,7 @@ def bench(facts: int, seed: int = 1) -> Iterator[Bench]:
         "QUARANTINE_BUCKET_NAME": "quarantine",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    with ExitStack() as stack:
-        stack.enter_context(mock.patch.dict(os.environ, environment))
-        stack.enter_context(mock.patch("functions.processor.clients.make", made.aws.client))
-        stack.enter_context(mock.patch.object(clock, "now_ms", made.clock))
-        stack.enter_context(nothing_kept())
+    with process(environment, made.aws.client, made.clock):
         made.fill()
         yield made
 

@@ -1,11 +1,13 @@
 """What Lambda gives an invocation, and what a process keeps between two of them."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
-from functions.processor import clients, config
+from functions.processor import clients, clock, config
 
 
 def context(remaining_ms: Callable[[], int] = lambda: 120_000) -> Any:
@@ -17,6 +19,20 @@ def context(remaining_ms: Callable[[], int] = lambda: 120_000) -> Any:
         invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:processor",
         aws_request_id="request",
     )
+
+
+@contextmanager
+def process(environment: Mapping[str, str], make: Callable[..., Any], now_ms: Callable[[], int]) -> Iterator[None]:
+    """The functions in this process as in one of their own: with this environment, its clients made by `make`, at a
+    clock that is asked, and without ever sleeping."""
+    with (
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(clients, "make", make),
+        mock.patch.object(clock, "now_ms", now_ms),
+        mock.patch("time.sleep", lambda _: None),
+        nothing_kept(),
+    ):
+        yield
 
 
 @contextmanager

@@ -6,7 +6,6 @@ be true whatever happened (the invariants of docs/reliability.md).
 
 import io
 import json
-import os
 import re
 import warnings
 from collections import defaultdict
@@ -17,7 +16,7 @@ from unittest import mock
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.processor import clients, clock, handler, packing, roll
+from functions.processor import clients, handler, packing, roll
 from functions.processor.arrivals import gather
 from functions.processor.decode import decode, read_records
 from functions.processor.facts import RETENTION_MS
@@ -31,7 +30,7 @@ from ops import redrive
 
 from .aws import FakeAws
 from .faults import FaultyAws, Killed
-from .invocation import context, nothing_kept
+from .invocation import context, process
 from .mapping import EventSourceMapping, Stream, StreamRecord
 
 BEGINNING: Final = from_iso("2026-11-23T10:00:00.000Z")
@@ -244,12 +243,8 @@ def world(**mapping: Any) -> Iterator[World]:
     level = logger.log_level
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a function that died before it had metrics to publish
-        stack.enter_context(mock.patch.dict(os.environ, _ENVIRONMENT))
-        stack.enter_context(mock.patch("functions.processor.clients.make", made.aws.client))
+        stack.enter_context(process(_ENVIRONMENT, made.aws.client, lambda: made.now_ms))
         stack.enter_context(mock.patch.object(clients, "_pool", _Inline))
-        stack.enter_context(mock.patch("time.sleep", lambda _: None))
-        stack.enter_context(mock.patch.object(clock, "now_ms", lambda: made.now_ms))
-        stack.enter_context(nothing_kept())
         logger.setLevel("CRITICAL")
         stack.callback(logger.setLevel, level)
         yield made

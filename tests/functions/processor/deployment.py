@@ -7,13 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
-
-from functions.processor import clock, handler, roll
+from functions.processor import handler, roll
 from functions.processor.item import from_attribute
 from functions.processor.model import Record, from_iso
 from local.model.aws import FakeAws
-from local.model.invocation import context, nothing_kept
+from local.model.invocation import context, process
 
 NOW = from_iso("2026-11-23T10:00:00.000Z")
 
@@ -110,11 +108,5 @@ class Deployment:
 def deployed() -> Iterator[Deployment]:
     """The functions over AWS in memory, with a clock that stands still and nothing kept from elsewhere."""
     made = Deployment()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
-            patch.setenv(name, value)
-        patch.setattr("functions.processor.clients.make", made.aws.client)
-        patch.setattr("time.sleep", lambda _: None)
-        patch.setattr(clock, "now_ms", lambda: made.clock.ms)
-        with nothing_kept():
-            yield made
+    with process(ENVIRONMENT, made.aws.client, lambda: made.clock.ms):
+        yield made
