@@ -7,6 +7,7 @@ other; CPU and wall time are medians over the rounds, ratios medians of the roun
 units are exact counts over all events. Wall time at 4 ms is measured with each call answered 4 ms late.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any, Final
@@ -14,7 +15,7 @@ from typing import Any, Final
 from bench.endpoint import Usage
 from bench.progress import Progress
 from bench.rig import Rig, invoke, rig
-from bench.worker import TABLE
+from bench.worker import TABLE, Worker
 from bench.workload import BATCHES, LARGE, ROTATING, Population, Told, batches, named
 
 EVENTS: Final = 6_800
@@ -100,23 +101,20 @@ class _Taken:
 def _take(made: Rig, events: list[Told], size: int) -> _Taken:
     """The processor takes in the events in batches, from the warm state."""
     made.endpoint.restore(TABLE)
-    parts = [list(batch) for batch in batches(events, size)]
-    made.endpoint.reset()
-    costs = [invoke(made.handler, part) for part in parts]
-    return _Taken(
-        sum(map(len, parts)),
-        sum(cost.cpu for cost in costs),
-        sum(cost.wall for cost in costs),
-        max(cost.peak_mb for cost in costs),
-        made.endpoint.used(),
-    )
+    return _deliver(made, made.handler, batches(events, size))
 
 
 def _baseline(made: Rig, slices: list[Any]) -> _Taken:
+    return _deliver(made, made.baseline, slices)
+
+
+def _deliver(made: Rig, handler: Worker, parts: Iterable[Sequence[Told]]) -> _Taken:
+    """A handler takes in these parts of the events, one delivery each."""
+    deliveries = [list(part) for part in parts]
     made.endpoint.reset()
-    costs = [invoke(made.baseline, list(each)) for each in slices]
+    costs = [invoke(handler, each) for each in deliveries]
     return _Taken(
-        sum(map(len, slices)),
+        sum(map(len, deliveries)),
         sum(cost.cpu for cost in costs),
         sum(cost.wall for cost in costs),
         max(cost.peak_mb for cost in costs),

@@ -58,7 +58,6 @@ class Usage:
     """Of table and indexes together."""
     index_write_units: int = 0
     items_written: int = 0
-    bytes_written: int = 0
 
     @property
     def total_calls(self) -> int:

@@ -4,14 +4,12 @@ Figures are factors over the baseline or another engine unless a unit is named; 
 with each. Decides nothing about how they are shown.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from bench.growth import LINEAR
-
-Results = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

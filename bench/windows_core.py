@@ -13,7 +13,7 @@ from functions.processor import packing
 from functions.processor.absorb import absorb
 from functions.processor.facts import Fact, told
 from functions.processor.packing import NOTHING, Packed
-from functions.processor.windows import STANDING, measure
+from functions.processor.windows import STANDING, measure, run
 
 COLUMNS: Final = (
     *("sessions_7d", "sessions_14d", "sessions_30d", "ib_calls_7d", "ib_calls_14d", "avg_rating", "ratings_30d"),
@@ -43,7 +43,7 @@ def measured(
     if merged.folded_before or merged.unreadable:
         raise RuntimeError("an entity was folded or could not be read: what is compared must be exact")
     things = packing.things(merged.facts)
-    return merged.facts, measure(things, standing(as_of, len(stored))).select(COLUMNS).collect().rows()
+    return merged.facts, run(measure(things, standing(as_of, len(stored))).select(COLUMNS)).rows()
 
 
 class Kept:
