@@ -41,7 +41,7 @@ clean: ## Remove everything that the other targets have made
 
 # functions/requirements.txt has hashes, which pip then demands of all that is installed with it: hence a call of its own.
 # So has the policy pack: pulumi-policy asks for an older protobuf than the program's, and works with both.
-$(VENV)/ready: $(REQUIREMENTS)
+$(VENV)/ready: $(REQUIREMENTS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1), needed: Python 3.11 or later (make PYTHON=...)"; exit 1; }
 	@echo "Setting up $(VENV) ..."
@@ -49,6 +49,7 @@ $(VENV)/ready: $(REQUIREMENTS)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r functions/requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r policy/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/bench: $(VENV)/ready bench/requirements.txt

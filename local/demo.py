@@ -6,6 +6,7 @@ times taken as they are), PORT (instead of a free one) and KEEP=1 (leave the loc
 difference. Only shows: what is done is in the other modules of this directory.
 """
 
+import json
 import os
 import signal
 import sys
@@ -33,6 +34,7 @@ from local.flow import Flow, Item, Sent, Topic
 from local.ministack import ROOT, LocalAws, LocalAwsError, running
 from local.oracle import EntityKey, Record, Rules, recompute
 from local.readback import read_back
+from ops import target as ops_target
 
 SAMPLE_MONTH = ROOT / "tests" / "data" / "sample-month.ndjson"
 STACK = "dev"
@@ -107,8 +109,8 @@ def _run(stack: ExitStack, environment: Mapping[str, str]) -> None:
     with step("local AWS (ministack)") as showing:
         region = stack_settings(STACK)["aws:region"]
         local_aws = stack.enter_context(running(region, port, showing.says))
+    flow = _deploy(local_aws, layer_directory)
     try:
-        flow = _deploy(local_aws, layer_directory)
         sent, took = _send(flow, lines)
         with step("roll: what time alone has changed"):
             rolled = flow.roll()
@@ -119,9 +121,9 @@ def _run(stack: ExitStack, environment: Mapping[str, str]) -> None:
         _compare(run)
         _repeat(flow, run)
     except Differences:  # which one may want to look into
-        _keep_if_asked(local_aws, environment)
+        _keep_if_asked(local_aws, flow, environment)
         raise
-    _keep_if_asked(local_aws, environment)
+    _keep_if_asked(local_aws, flow, environment)
 
 
 @dataclass(frozen=True)
@@ -274,13 +276,19 @@ def _repeat(flow: Flow, run: Run) -> None:
     console.print(f"{written} items were written, {len(told)} alerts published")
 
 
-def _keep_if_asked(local_aws: LocalAws, environment: Mapping[str, str]) -> None:
+def _keep_if_asked(local_aws: LocalAws, flow: Flow, environment: Mapping[str, str]) -> None:
     if environment.get("KEEP") != "1":
         return
-    console.print("\n[bold]The local AWS is left running.[/] To reach it with any AWS tool:")
-    for name, value in local_aws.environment().items():
+    reached = local_aws.environment()
+    pid = local_aws.keep()
+    kept = {"environment": reached, "outputs": flow.outputs, "pid": pid}
+    ops_target.LOCAL.parent.mkdir(exist_ok=True)
+    ops_target.LOCAL.write_text(json.dumps(kept, indent=2))
+    console.print("\n[bold]The local AWS is left running.[/] To look into it: .venv/bin/iops --help, with --local")
+    console.print("To reach it with any AWS tool:")
+    for name, value in reached.items():
         console.print(f"  export {name}={value}")
-    console.print(f"To stop it and remove its files: kill {local_aws.keep()}")
+    console.print(f"To stop it and remove its files: kill {pid}")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ class Flow:
 
     def __init__(self, local_aws: LocalAws, outputs: dict[str, Any]) -> None:
         self._aws = local_aws
+        self.outputs = outputs
         self._stream: str = outputs["EventStreamName"]
         self._table: str = outputs["MetricsTableName"]
         self._bus: str = outputs["AlertBusName"]

@@ -1,9 +1,7 @@
-"""How the commands reach AWS: clients, the names that a stack exports, and what to tell people when a call fails."""
+"""How the commands reach AWS: clients, and what to tell people when a call fails."""
 
-import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import boto3
@@ -84,32 +82,6 @@ def client(service: str) -> Any:
     path_style = {"addressing_style": "path"} if service == "s3" and "AWS_ENDPOINT_URL" in os.environ else None
     retries = {"mode": "standard", "max_attempts": 6}
     return boto3.client(service, config=Config(connect_timeout=5, read_timeout=60, retries=retries, s3=path_style))
-
-
-def stack_output(outputs: Path | None, name: str, option: str) -> str:
-    """The name of a resource from a file that `pulumi stack output --json` has written.
-
-    Raises
-    ------
-    UserError
-        When there is no file, or it does not hold the name.
-    """
-    if outputs is None:
-        raise UserError(f"{option} is missing: give it, or --stack-outputs with the stack's outputs", 2)
-    try:
-        content = json.loads(outputs.read_bytes())
-    except OSError as error:
-        raise UserError(f"{outputs} cannot be read: {error.strerror or error}", 2) from None
-    except ValueError as error:
-        raise UserError(
-            f"{outputs} is not JSON: {error}; write it with `pulumi stack output --json > {outputs}`", 2
-        ) from None
-    value = content.get(name) if isinstance(content, dict) else None
-    if not isinstance(value, str) or not value:
-        raise UserError(
-            f"{outputs} has no output {name}: write it with `pulumi stack output --json`, or give {option}", 2
-        )
-    return value
 
 
 def deployed_rules(function: str) -> Rules:

@@ -14,49 +14,19 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoRegionError
 from moto import mock_aws
-from typer.testing import CliRunner, Result
 
 from functions.processor.item import to_attribute
 from functions.processor.model import DAY_MS, to_iso
 from local.ministack import ROOT, LocalAws
 from ops import aws, redrive
-from ops.__main__ import app
 from tests.functions.processor.deployment import ENVIRONMENT, NOW, deployed, event_json
 
+from .command import ops, said
 from .test_redrive import data, delivered, given_up, quarantined
 
 BUCKET, STREAM, TABLE = "quarantine", "events", "metrics"
 REDRIVE = ("redrive", "--bucket", BUCKET, "--stream", STREAM)
 AUDIT = ("audit", "--table", TABLE)
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials of no account, and nothing that one test sets for another."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    # Set and not deleted: what a command sets is undone then.
-    for name, value in {
-        "AWS_ENDPOINT_URL": "",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": "/nonexistent",
-        "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-
-
-def ops(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
-
-
-def said(result: Result) -> str:
-    """Standard error without frames and line breaks."""
-    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", result.stderr).split())
 
 
 # -- redrive ----------------------------------------------------------------------------------------------------------
@@ -216,7 +186,7 @@ def test_names_are_read_from_the_stacks_outputs(stack: tuple[Any, Any], tmp_path
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("redrive", "--stream", STREAM), "--bucket is missing: give it, or --stack-outputs"),
+        (("redrive", "--stream", STREAM), "--bucket is missing: give it, or --stack NAME, --stack-outputs FILE"),
         (("redrive", "--bucket", BUCKET), "--stream is missing"),
         (("audit",), "--table is missing"),
         ((*REDRIVE, "--since", "yesterday"), "'yesterday' is no ISO-8601 date or time"),
@@ -225,7 +195,7 @@ def test_names_are_read_from_the_stacks_outputs(stack: tuple[Any, Any], tmp_path
         ((*REDRIVE, "--key", "records/", "--failed"), "keys start with aws/lambda/"),
         ((*REDRIVE, "--output", "xml"), "'xml' is not one of"),
         ((*REDRIVE, "--endpoint-url", "localhost:4566"), "'localhost:4566' is no URL"),
-        ((*AUDIT, "--repair"), "--repair needs --function or --stack-outputs"),
+        ((*AUDIT, "--repair"), "--repair needs --function, --stack, --stack-outputs or --local"),
         ((*AUDIT, "--segments", "0"), "--segments"),
         (("audit", "--stack-outputs", "nowhere.json"), "nowhere.json cannot be read: No such file or directory"),
         (("quarantine",), "No such command"),
@@ -243,7 +213,7 @@ def test_a_mistake_in_the_command_is_told_in_one_message(arguments: tuple[str, .
     ("content", "says"),
     [
         ("{", "is not JSON"),
-        ("[]", "has no output MetricsTableName"),
+        ("[]", "is no JSON object"),
         ('{"MetricsTableName": ""}', "has no output MetricsTableName"),
         ('{"MetricsTableName": "t"}', "has no output ProcessFunctionName"),
     ],
