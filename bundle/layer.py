@@ -73,7 +73,7 @@ def with_bytecode(architecture: str, python: str) -> str:
         raise LayerError(f"The interpreter {python} can't be run: {reason}")
     if not (release := re.fullmatch(rf"CPython ({re.escape(PYTHON)}\.[0-9]+)", found.stdout.strip())):
         raise LayerError(
-            f"The interpreter {python} is {found.stdout.strip()}: Lambda's bytecode is CPython {PYTHON}'s."
+            f"The interpreter {python} is {found.stdout.strip()}: Lambda's bytecode needs CPython {PYTHON}."
         )
     return f"{architecture}-cpython-{release[1]}"
 
@@ -105,12 +105,15 @@ def layer_archive(architecture: str, directory: str = "") -> Layer:
             f"The dependency layer {shown} was not built from today's functions/requirements.txt: {advice}."
         )
     if target != LOCAL and target.partition("-cpython-")[0] != architecture:
-        raise LayerError(f"The dependency layer {shown} is for {target}: the setting architecture is {architecture}.")
+        raise LayerError(
+            f"The dependency layer {shown} is for {target}: the setting architecture is {architecture}; {advice}."
+        )
     size = size_of(path)
     code = sum(source.stat().st_size for source in function_files("processor").values())
     if size + code > LIMIT:
         raise LayerError(
-            f"The dependency layer {shown} has {size} bytes and the code {code}: Lambda allows {LIMIT} together."
+            f"The dependency layer {shown} has {size} bytes and the code {code}: Lambda allows {LIMIT} together; "
+            "take something out of functions/requirements.in."
         )
     return Layer(pulumi.FileArchive(stable_path(path)), built_from, size)
 
@@ -215,7 +218,8 @@ def _compile(python: str, directory: Path) -> None:
     command += ["-s", str(directory), "-p", _MOUNTED, str(directory)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (named by the caller)
     if result.returncode:
-        raise LayerError(f"{python} can't compile the layer:\n{result.stdout.strip() or result.stderr.strip()}")
+        said = result.stdout.strip() or result.stderr.strip()
+        raise LayerError(f"{python} can't compile the layer; run it again without --bytecode, or mend this:\n{said}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -120,7 +120,9 @@ class _Creator(mocks.Mocks):
         try:
             id_, more = kind.create(self._aws, declared.get("name") or args.name, given)
         except Exception as error:
-            raise LocalAwsError(f"resource {args.name} ({args.typ}) cannot be created: {error}") from error
+            raise LocalAwsError(
+                f"resource {args.name} ({args.typ}) cannot be created: {error}; see local/resources.py"
+            ) from error
         resource = Resource(args.typ, args.name, id_, declared, {**declared, **more})
         self._deployment.resources.append(resource)
         self._created(resource)

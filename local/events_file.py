@@ -47,20 +47,20 @@ def read(path: Path | str, rebase_to: datetime | None = None) -> list[bytes]:
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
-        raise EventsFileError(f"{path}: there is no such file") from None
+        raise EventsFileError(f"{path}: there is no such file; give one with a JSON event a line") from None
     except OSError as error:
-        raise EventsFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise EventsFileError(f"{path}: cannot be read: {error.strerror or error}; give a file that can") from error
     lines: list[bytes] = []
     for number, line in enumerate(content.split(b"\n"), start=1):
         if len(line) > MAX_LINE_BYTES:
             raise EventsFileError(
-                f"{path}, line {number}: {len(line):,} bytes, but a Kinesis record takes at most {MAX_LINE_BYTES:,}"
+                f"{path}, line {number}: {len(line):,} bytes, allowed in a Kinesis record: {MAX_LINE_BYTES:,}"
                 " (1 MiB with its partition key)"
             )
         if line.strip():
             lines.append(line.removesuffix(b"\r"))
     if not lines:
-        raise EventsFileError(f"{path}: there is no record in it")
+        raise EventsFileError(f"{path}: there is no record in it; give a file with a JSON event a line")
     return lines if rebase_to is None else _rebased(lines, rebase_to)
 
 

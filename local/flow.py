@@ -102,7 +102,10 @@ class Flow:
             answer = self._aws.client("kinesis").put_records(StreamName=self._stream, Records=call)
             if answer["FailedRecordCount"]:
                 refused = next(each for each in answer["Records"] if "ErrorCode" in each)
-                raise LocalAwsError(f"the stream refused a record: {refused['ErrorCode']}: {refused['ErrorMessage']}")
+                raise LocalAwsError(
+                    f"the stream {self._stream} refused a record: {refused['ErrorCode']}: {refused['ErrorMessage']}; "
+                    "run it again"
+                )
             sent += [
                 Sent(accepted["SequenceNumber"], record["Data"])
                 for accepted, record in zip(answer["Records"], call, strict=True)
@@ -143,7 +146,7 @@ class Flow:
             elif time.monotonic() - moved > STALL_SECONDS:
                 raise LocalAwsError(
                     f"the processor has not moved for {STALL_SECONDS:.0f} s: {passed} of {self._sent} records are "
-                    "done; the last lines of its log:\n" + "\n".join(self._function_log()[-15:])
+                    "done; see the last lines of its log:\n" + "\n".join(self._function_log()[-15:])
                 )
             else:
                 time.sleep(0.1)
@@ -221,7 +224,7 @@ class Flow:
         answer = self._aws.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
         payload: dict[str, Any] = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
-            raise LocalAwsError(f"{function} failed: {payload.get('errorMessage')}")
+            raise LocalAwsError(f"{function} failed: {payload.get('errorMessage')}; see its log in ministack's")
         return payload
 
 

@@ -63,10 +63,8 @@ def ensure_python(report: Callable[[str], None] = lambda _: None) -> Path:
 def _install(command: list[str]) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
-        raise LocalAwsError(
-            f"ministack's virtual environment cannot be made: `{' '.join(command)}` ended with {done.returncode}:\n"
-            + _tail(done.stdout)
-        )
+        ended = f"`{' '.join(command)}` ended with {done.returncode}"
+        raise LocalAwsError(f"ministack's virtual environment cannot be made: {ended}; see why:\n{_tail(done.stdout)}")
 
 
 def _tail(text: str) -> str:
@@ -180,7 +178,7 @@ def running(region: str, port: int | None = None, report: Callable[[str], None] 
         if supervisor.poll() is None:
             raise
         log = _tail(local_aws.log())
-        raise LocalAwsError(f"ministack at {local_aws.endpoint} has ended; the end of its log:\n{log}") from error
+        raise LocalAwsError(f"ministack at {local_aws.endpoint} has ended; see the end of its log:\n{log}") from error
     finally:
         local_aws.stop()
 
@@ -213,4 +211,6 @@ def _wait_until_healthy(local_aws: LocalAws) -> None:
             time.sleep(0.05)
         if local_aws.supervisor.poll() is not None:
             break
-    raise LocalAwsError(f"ministack does not answer at {local_aws.endpoint} after {HEALTH_TIMEOUT_SECONDS:.0f} s")
+    waited = f"after {HEALTH_TIMEOUT_SECONDS:.0f} s"
+    log = _tail(local_aws.log())
+    raise LocalAwsError(f"ministack does not answer at {local_aws.endpoint} {waited}; see the end of its log:\n{log}")

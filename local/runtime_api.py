@@ -116,10 +116,14 @@ class Function:
                     raise self._ended() from None
         self._process.kill()
         self._process.wait()
-        raise RuntimeApiError(f"the function's time of {self._timeout_seconds:g} seconds ran out:\n{self._tail()}")
+        raise RuntimeApiError(
+            f"the function's time of {self._timeout_seconds:g} seconds ran out; see its log:\n{self._tail()}"
+        )
 
     def _ended(self) -> RuntimeApiError:
-        return RuntimeApiError(f"the function's process ended with {self._process.wait()}:\n{self._tail()}")
+        return RuntimeApiError(
+            f"the function's process ended with {self._process.wait()}; see its log:\n{self._tail()}"
+        )
 
     def _tail(self) -> str:
         return "\n".join(f"  {line}" for line in self.log().splitlines()[-20:])

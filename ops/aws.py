@@ -96,7 +96,8 @@ def deployed_rules(function: str) -> Rules:
     try:
         return ProcessorConfig.from_environment(environment.get("Variables", {})).rules
     except ConfigError as error:
-        raise UserError(f"the function {function} is not configured as a processor: {error}", SERVICE) from None
+        what = f"the function {function} is not configured as a processor"
+        raise UserError(f"{what}: {error}; give the name of one that is", SERVICE) from None
 
 
 def explain(error: BotoCoreError | ClientError, names: Mapping[str, str]) -> UserError:

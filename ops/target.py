@@ -88,8 +88,9 @@ class Target:
         value = given or self.outputs.get(output)
         if not isinstance(value, str) or not value:
             if not self._source:
-                asked = f"{option} is missing: give it, or" if option else "no stack is given: give"
-                raise UserError(f"{asked} {_SOURCES}", 2)
+                if option:
+                    raise UserError(f"{option} is missing: give it, or {_SOURCES}", 2)
+                raise UserError(f"no stack is given: give {_SOURCES}", 2)
             otherwise = f", or give {option}" if option else ""
             raise UserError(
                 f"{self._source} has no output {output}: deploy this release of the program and read its outputs anew "

@@ -150,7 +150,7 @@ def telling(target: Target) -> Iterator[None]:
     except aws.UserError as error:
         _end(error)
     except KeyboardInterrupt:
-        _end(aws.UserError("interrupted; run the same command again to go on where it stopped", _INTERRUPTED))
+        _end(aws.UserError("`iops` was interrupted; run the same command again to go on", _INTERRUPTED))
 
 
 def _end(error: aws.UserError) -> None:

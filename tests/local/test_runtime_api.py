@@ -143,7 +143,7 @@ def test_a_handler_that_cannot_be_imported_is_an_init_error(start: Start, handle
 
 def test_a_process_that_ends_is_an_error_with_its_last_words(start: Start) -> None:
     with start("handlers.dies") as function:
-        with pytest.raises(RuntimeApiError, match=r"ended with 3:\n  last words"):
+        with pytest.raises(RuntimeApiError, match=r"ended with 3; see its log:\n  last words"):
             function.invoke({})
         with pytest.raises(RuntimeApiError, match="ended with 3"):
             function.invoke({})
