@@ -51,6 +51,17 @@ def _whole(default: int, low: int, high: int, also: int | None = None) -> int:
     return setting
 
 
+def _number(default: float, low: float, high: float) -> float:
+    def parse(text: str) -> float:
+        _require(re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})?", text))
+        value = float(text)
+        _require(low <= value <= high)
+        return value
+
+    setting: float = _setting(default, parse, f"a number from {low:g} to {high:g} with at most 4 decimals")
+    return setting
+
+
 def _flag(default: bool) -> bool:
     def parse(text: str) -> bool:
         _require(text in ("true", "false"))
@@ -149,10 +160,24 @@ class Settings:
     health_critical: int = _whole(50, 0, 100)
     renotify_hours: int = _whole(24, 1, 720)
     max_reminders: int = _whole(5, 0, 1000)
+    first_session_success_below: float = _number(0.0, 0, 1)
+    first_sessions_least: int = _whole(5, 1, 1_000_000)
+    velocity_drop_share: float = _number(0.0, 0, 1)
+    velocity_drop_least: int = _whole(4, 1, 1_000_000)
+    no_tutors_alert_enabled: bool = _flag(False)
+    demand_surge_score: float = _number(0.0, 0, 1000)
+    demand_surge_least: int = _whole(10, 1, 1_000_000)
     future_tolerance_minutes: int = _whole(10, 0, 1440)
 
     roll_interval_minutes: int = _whole(5, 1, 60)
     due_partitions: int = _whole(16, 1, 256)
+    rollup_enabled: bool = _flag(True)
+    rollup_interval_minutes: int = _whole(15, 1, 720)
+    rollup_distributed_items: int = _whole(2_000_000, 0, 1_000_000_000)
+    rollup_max_concurrency: int = _whole(16, 1, 1000)
+    rollup_memory_mb: int = _whole(1024, 256, 10_240)
+    rollup_storage_mb: int = _whole(2048, 512, 10_240)
+
     entity_type_health_index_enabled: bool = _flag(True)
     last_updated_index_enabled: bool = _flag(True)
     due_index_enabled: bool = _flag(True)
@@ -172,6 +197,7 @@ class Settings:
     quarantine_alarm_records: int = _whole(1, 1, 1_000_000)
     table_failures_alarm_count: int = _whole(10, 1, 1_000_000)
     roll_alarm_intervals: int = _whole(3, 2, 10)
+    rollup_alarm_intervals: int = _whole(3, 2, 10)
     unsent_alarm_minutes: int = _whole(15, 1, 1440)
 
     simulator_enabled: bool = _flag(False)
@@ -204,7 +230,10 @@ class Settings:
         messages += [text for keys, text in cls(**values)._conflicts() if not problems.keys() & keys]
         if messages:
             count = "1 setting" if len(messages) == 1 else f"{len(messages)} settings"
-            raise SettingsError(f"{count} can't be used:\n" + "\n".join(f"  {text}" for text in messages))
+            raise SettingsError(
+                f"{count} can't be used; correct them with `pulumi config set`:\n"
+                + "\n".join(f"  {text}" for text in messages)
+            )
         return cls(**values)
 
     def _conflicts(self) -> Iterator[tuple[set[str], str]]:

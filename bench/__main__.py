@@ -30,6 +30,7 @@ PARTS: Final = {
     "growth": "bench.growth",
     "cold-start": "bench.cold_start",
     "day": "bench.day",
+    "rollup": "bench.rollup",
 }
 """In the order in which they run."""
 

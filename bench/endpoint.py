@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import unquote
@@ -75,6 +76,8 @@ class Store:
         """Seconds that each call waits."""
         self.recorded: list[tuple[str, str, str]] | None = None
         """Operation, path and body of each call, while they are recorded."""
+        self._pages: list[Path] = []
+        self._described: dict[str, Any] = {}
         self._kept: dict[Key, Item] = {}
         self._read: list[tuple[Attributes | None, bool]] = []
         self._written: list[tuple[Attributes | None, Attributes]] = []
@@ -136,6 +139,21 @@ class Store:
         self._write(key, item)
         return {"TableName": statement.table}
 
+    def describe_table(self, _: dict[str, Any]) -> dict[str, Any]:
+        """DynamoDB DescribeTable: what is said of the table that pages are of."""
+        return {"Table": self._described}
+
+    def scan(self, request: dict[str, Any]) -> dict[str, Any]:
+        """DynamoDB Scan: pages made beforehand, to the segments by turns, whatever they are to be projected to."""
+        key = request.get("ExclusiveStartKey")
+        number = int(key["entity_id"]["S"]) if key else request["Segment"]
+        answer: dict[str, Any] = {
+            "Items": msgspec.Raw(self._pages[number].read_bytes() if number < len(self._pages) else b"[]")
+        }
+        if (number := number + request["TotalSegments"]) < len(self._pages):
+            answer["LastEvaluatedKey"] = {"entity_id": {"S": str(number)}, "entity_type": {"S": "page"}}
+        return answer
+
     def put_events(self, request: dict[str, Any]) -> dict[str, Any]:
         """EventBridge PutEvents; accepts every entry."""
         first = self.usage.entries
@@ -160,6 +178,12 @@ class Store:
         """Puts items into a table at no cost."""
         given = msgspec.json.decode(body)
         self.items |= {_key(given["table"], item): item for item in given["items"]}
+
+    def pages(self, body: bytes) -> None:
+        """Takes a table's pages for Scan, each a file with a list of items, and what DescribeTable says of it."""
+        given = msgspec.json.decode(body)
+        self._pages = sorted(Path(given["directory"]).iterdir())
+        self._described = given["described"]
 
     def keep(self, _: bytes) -> None:
         """Remembers the items as they are now."""
@@ -247,10 +271,12 @@ class _Connection(asyncio.Protocol):
             "GetItem": store.get_item,
             "PutItem": store.put_item,
             "PutEvents": store.put_events,
+            "DescribeTable": store.describe_table,
+            "Scan": store.scan,
         }
         self._controls: dict[str, Callable[[bytes], Any]] = {
             name: getattr(store, name)
-            for name in ("load", "keep", "restore", "reset", "wait", "record", "used", "items_of")
+            for name in ("load", "pages", "keep", "restore", "reset", "wait", "record", "used", "items_of")
         }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -358,6 +384,11 @@ class Endpoint:
     def load(self, table: str, items: Iterable[Attributes]) -> None:
         """Puts items into a table at no cost."""
         self._ask("load", msgspec.json.encode({"table": table, "items": list(items)}))
+
+    def pages(self, directory: Path, items: int, size: int) -> None:
+        """Makes Scan answer with these pages, each a file with a list of items; so many items and bytes in all."""
+        described = {"ItemCount": items, "TableSizeBytes": size}
+        self._ask("pages", msgspec.json.encode({"directory": str(directory), "described": described}))
 
     def keep(self) -> None:
         """Remembers the items as they are now, for `restore`."""

@@ -118,6 +118,15 @@ FIGURES: Final = (
         True,
     ),
     Figure(
+        "rollup",
+        "peak memory of the largest rollup",
+        1_024,
+        512,
+        lambda r: r[max(r, key=int)]["peak_mb"],
+        "MB",
+        True,
+    ),
+    Figure(
         "growth",
         "steepest growth of CPU (1 is linear)",
         LINEAR,

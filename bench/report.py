@@ -110,6 +110,7 @@ def tables(results: Mapping[str, Any]) -> str:
         "growth": _growth,
         "cold-start": _cold_start,
         "day": _day,
+        "rollup": _rollup,
     }
     for part, make in makers.items():
         if part in results:
@@ -293,6 +294,26 @@ def _day(results: Any) -> Iterator[str]:
         f"{results['events_a_cpu_second']:,.0f} events a CPU second, {results['events_a_second']:,.0f} a second, "
         f"peak memory {results['peak_mb']:.0f} MB, {results['calls']:,} AWS calls, "
         f"{results['write_units']:,} write units.\n"
+    )
+
+
+def _rollup(results: Any) -> Iterator[str]:
+    names = {
+        "items": "items",
+        "facts": "facts",
+        "table_mb": "table, MB",
+        "pages": "pages",
+        "wall_seconds": "wall time, s",
+        "cpu_seconds": "CPU, s",
+        "wall_seconds_per_100k_items": "wall time for 100,000 items, s",
+        "cpu_seconds_per_100k_items": "CPU for 100,000 items, s",
+        "peak_mb": "peak memory, MB",
+        "temporary_mb": "temporary files, MB",
+        "written": "items written",
+    }
+    yield _table(
+        ("", *(f"{int(students):,} students" for students in results)),
+        ((title, *(_number(each[name]) for each in results.values())) for name, title in names.items()),
     )
 
 

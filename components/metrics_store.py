@@ -148,6 +148,17 @@ def roll_statements(table_arn: pulumi.Input[str]) -> Sequence[iam.Statement]:
     ]
 
 
+def rollup_statements(table_arn: pulumi.Input[str]) -> Sequence[iam.Statement]:
+    """What a rollup needs: see how large the table is, read all of it, and take in what it found as the processor
+    does."""
+    return [iam.allow(["dynamodb:DescribeTable", "dynamodb:Scan"], [table_arn]), *processor_statements(table_arn)]
+
+
+def scan_statements(table_arn: pulumi.Input[str]) -> Sequence[iam.Statement]:
+    """What reading a segment of the table needs."""
+    return [iam.allow(["dynamodb:Scan"], [table_arn])]
+
+
 def key_statements(key_arn: str) -> Sequence[iam.Statement]:
     """What DynamoDB does with the table's own key for whoever reads or writes items: it decrypts the table key
     (DynamoDB developer guide, encryption at rest, table key caching)."""

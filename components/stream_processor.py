@@ -1,7 +1,9 @@
 """The processor and the roll: functions, layer, event source mapping, quarantine, schedule. Code comes as archives."""
 
+import json
+from collections.abc import Mapping
 from functools import partial
-from typing import NotRequired, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
@@ -9,6 +11,22 @@ import pulumi_aws as aws
 from components import alert_bus, event_stream, iam, metrics_store
 from components.buckets import make_bucket, restrict
 from components.functions import RUNTIME, make_function, make_schedule, without_archives
+
+_THRESHOLDS: Final[Mapping[str, int | float | bool]] = {
+    "ib_calls_warning": 3,
+    "health_warning": 70,
+    "health_critical": 50,
+    "renotify_hours": 24,
+    "max_reminders": 5,
+    "first_session_success_below": 0.0,
+    "first_sessions_least": 5,
+    "velocity_drop_share": 0.0,
+    "velocity_drop_least": 4,
+    "no_tutors_alert": False,
+    "demand_surge_score": 0.0,
+    "demand_surge_least": 10,
+}
+"""The arguments that say when alerts fire, with their defaults. Each one's variable is its name in capitals."""
 
 
 class StreamProcessorArgs(TypedDict):
@@ -67,6 +85,20 @@ class StreamProcessorArgs(TypedDict):
     """Hours between reminders. Default 24."""
     max_reminders: NotRequired[pulumi.Input[int]]
     """Most reminders an episode. Default 5."""
+    first_session_success_below: NotRequired[pulumi.Input[float]]
+    """Share of successful first sessions (0 to 1) below which a warning is raised; 0 is off. Default 0."""
+    first_sessions_least: NotRequired[pulumi.Input[int]]
+    """First sessions of known outcome in 30 days that it takes. Default 5."""
+    velocity_drop_share: NotRequired[pulumi.Input[float]]
+    """Share of a week's sessions (0 to 1) below which those of the next week raise a warning; 0 is off. Default 0."""
+    velocity_drop_least: NotRequired[pulumi.Input[int]]
+    """Sessions in the earlier of the two weeks that it takes. Default 4."""
+    no_tutors_alert: NotRequired[pulumi.Input[bool]]
+    """Whether a subject or region with active students and no available tutor is critical. Default False."""
+    demand_surge_score: NotRequired[pulumi.Input[float]]
+    """Modified z-score of a subject's last week of sessions that is told of; 0 is off. Default 0."""
+    demand_surge_least: NotRequired[pulumi.Input[int]]
+    """Sessions in that week that it takes. Default 10."""
     future_tolerance_minutes: NotRequired[int]
     """How far an event's time may be ahead of its arrival. Default 10."""
     due_partitions: NotRequired[pulumi.Input[int]]
@@ -88,7 +120,7 @@ class StreamProcessor(pulumi.ComponentResource):
     `{name}-function` with `-role`, `-policy`, `-logs`; `{name}-roll-function` likewise; `{name}-mapping`;
     `{name}-roll-schedule` with `-role`, `-policy`, `-retries`.
     Arguments: see StreamProcessorArgs. Outputs: function_name, function_arn, roll_function_name, roll_function_arn,
-    quarantine_bucket_name, mapping_uuid.
+    quarantine_bucket_name, mapping_uuid, layer_arn, environment.
     """
 
     function_name: pulumi.Output[str]
@@ -103,6 +135,10 @@ class StreamProcessor(pulumi.ComponentResource):
     """The bucket of quarantined records and failed batches."""
     mapping_uuid: pulumi.Output[str]
     """The event source mapping that reads the stream."""
+    layer_arn: pulumi.Output[str]
+    """The dependency layer, for functions of the same code beside them."""
+    environment: pulumi.Output[dict[str, str]]
+    """What the two functions have in common of their environments, for such functions as well."""
 
     def __init__(self, name: str, args: StreamProcessorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iops:index:StreamProcessor", name, without_archives(args), opts)
@@ -144,13 +180,9 @@ class StreamProcessor(pulumi.ComponentResource):
             "DYNAMODB_TABLE_NAME": args["table_name"],
             "EVENT_BUS_NAME": args["bus_name"],
             "QUARANTINE_BUCKET_NAME": quarantine_name,
-            "DUE_PARTITIONS": _text(args.get("due_partitions", 16)),
+            "DUE_PARTITIONS": pulumi.Output.from_input(args.get("due_partitions", 16)).apply(str),
             "FUTURE_TOLERANCE_SECONDS": str(60 * args.get("future_tolerance_minutes", 10)),
-            "IB_CALLS_WARNING": _text(args.get("ib_calls_warning", 3)),
-            "HEALTH_WARNING": _text(args.get("health_warning", 70)),
-            "HEALTH_CRITICAL": _text(args.get("health_critical", 50)),
-            "RENOTIFY_HOURS": _text(args.get("renotify_hours", 24)),
-            "MAX_REMINDERS": _text(args.get("max_reminders", 5)),
+            **_thresholds(args),
             "LOG_LEVEL": args.get("log_level", "INFO"),
             "POWERTOOLS_METRICS_NAMESPACE": prefix,
         }
@@ -229,6 +261,7 @@ class StreamProcessor(pulumi.ComponentResource):
         self.function_name, self.function_arn = processor.resource.name, processor.resource.arn
         self.roll_function_name, self.roll_function_arn = roll.resource.name, roll.resource.arn
         self.quarantine_bucket_name, self.mapping_uuid = quarantine_name, mapping.uuid
+        self.layer_arn, self.environment = layer.arn, pulumi.Output.all(**environment)
         self.register_outputs(
             {
                 "function_name": self.function_name,
@@ -237,9 +270,15 @@ class StreamProcessor(pulumi.ComponentResource):
                 "roll_function_arn": self.roll_function_arn,
                 "quarantine_bucket_name": self.quarantine_bucket_name,
                 "mapping_uuid": self.mapping_uuid,
+                "layer_arn": self.layer_arn,
+                "environment": self.environment,
             }
         )
 
 
-def _text(number: pulumi.Input[int]) -> pulumi.Output[str]:
-    return pulumi.Output.from_input(number).apply(str)
+def _thresholds(args: Mapping[str, Any]) -> dict[str, pulumi.Output[str]]:
+    """The thresholds as the functions' variables: numbers as they are written, flags as true or false."""
+    return {
+        name.upper(): pulumi.Output.from_input(args.get(name, default)).apply(json.dumps)
+        for name, default in _THRESHOLDS.items()
+    }

@@ -7,11 +7,33 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from local.flow import Item, Topic
-from local.oracle import EntityKey, Event, Record, Rejected, Rules, accept, canonical_json, recompute
+from local.oracle import (
+    EntityKey,
+    Event,
+    Identity,
+    Record,
+    Rejected,
+    Rolled,
+    Rules,
+    accept,
+    canonical_json,
+    recompute,
+    roll_up,
+)
 
+ROLLED_ATTRIBUTES = {
+    "subject": (
+        *("sessions_7d", "sessions_14d", "sessions_30d", "session_velocity", "avg_rating", "ratings_30d"),
+        *("active_students_30d", "first_sessions_30d", "first_session_success_rate"),
+    ),
+    "tutor": ("first_sessions_30d", "first_session_success_rate"),
+}
+"""Public attributes that a rollup writes."""
+KEPT_BESIDE_THEM = ("first_outcomes", "usual_daily", "surge_score")
+"""What it keeps in `rolled_up`, since alerts are judged by it."""
 PUBLIC_ATTRIBUTES = {
     "student": (
         *("sessions_7d", "sessions_14d", "sessions_30d", "session_velocity", "avg_rating", "ratings_30d"),
@@ -20,16 +42,26 @@ PUBLIC_ATTRIBUTES = {
     "tutor": (
         *("sessions_7d", "sessions_14d", "sessions_30d", "session_velocity", "avg_rating", "ratings_30d"),
         *("health_score", "available_hours_this_week", "subjects", "timezone", "accepts_instant_book", "alerts"),
+        *ROLLED_ATTRIBUTES["tutor"],
     ),
     "subject": (
+        *ROLLED_ATTRIBUTES["subject"],
         *("region", "regions", "available_tutors", "active_students", "demand_score", "supply_score"),
         *("balance_status", "alerts"),
     ),
     "region": ("subjects", "available_tutors", "active_students", "high_demand_subjects", "alerts"),
 }
-
-
+_BLURRED = {*ROLLED_ATTRIBUTES["subject"], *(f"rolled_up.{name}" for name in KEPT_BESIDE_THEM), "alerts"}
+"""What may not be compared of a subject of whose sessions some are folded."""
 _NAMING_FIELDS = {"student": "student_id", "tutor": "tutor_id", "subject": "subject", "region": "region"}
+
+
+class Reading(NamedTuple):
+    """The whole table at once. Where a rollup has run, it is read before anything else is processed."""
+
+    items: Mapping[EntityKey, Item]
+    rolled_up_ms: int | None = None
+    """The moment of the last rollup, as it returned it; None where none has run."""
 
 
 class History:
@@ -38,18 +70,49 @@ class History:
     def __init__(self, records: Iterable[Record], rules: Rules) -> None:
         self._rules = rules
         self._naming: dict[EntityKey, list[Record]] = defaultdict(list)
+        self._things: dict[EntityKey, set[Identity]] = defaultdict(set)
+        self._subjects: dict[Identity, set[str]] = defaultdict(set)
+        self._rolled: dict[int, dict[EntityKey, Rolled]] = {}
         for record, event in _accepted(records, rules).items():
+            if event.subject is not None:
+                self._subjects[event.identity].add(event.subject)
             for entity_type, field in _NAMING_FIELDS.items():
                 if (entity_id := getattr(event, field)) is not None:
                     self._naming[entity_type, entity_id].append(record)
+                    self._things[entity_type, entity_id].add(event.identity)
 
-    def at(self, entity: EntityKey, as_of_ms: int) -> dict[str, Any] | None:
-        """Return what must be in the entity's item at a moment; None where nothing but old facts is left of it."""
-        return recompute(self._naming.get(entity, []), as_of_ms, self._rules).entities.get(entity)
+    def at(self, entity: EntityKey, as_of_ms: int, rolled_up_ms: int | None = None) -> dict[str, Any] | None:
+        """Return what must be in the entity's item at a moment, the last rollup having been at another.
 
-    def entities(self, as_of_ms: int) -> set[EntityKey]:
-        """Return the entities that must have an item at a moment."""
-        return set(recompute(chain.from_iterable(self._naming.values()), as_of_ms, self._rules).entities)
+        None where nothing but old facts is left of it.
+        """
+        rolled = self.rolled(entity, rolled_up_ms)
+        found = recompute(
+            self._naming.get(entity, []), as_of_ms, self._rules, None if rolled is None else {entity: rolled}
+        )
+        return found.entities.get(entity, found.outlived.get(entity))
+
+    def rolled(self, entity: EntityKey, rolled_up_ms: int | None) -> Rolled | None:
+        """Return what a rollup at a moment must find out about an entity, if it is one of whom it finds out any."""
+        return None if rolled_up_ms is None else self._rolled_up(rolled_up_ms).get(entity)
+
+    def entities(self, as_of_ms: int, rolled_up_ms: int | None = None) -> set[EntityKey]:
+        """Return the entities that must have an item at a moment, the last rollup having been at another."""
+        rolled = None if rolled_up_ms is None else self._rolled_up(rolled_up_ms)
+        return set(recompute(self._records(), as_of_ms, self._rules, rolled).entities)
+
+    def subjects_of(self, entities: Iterable[EntityKey]) -> set[EntityKey]:
+        """Return the subjects that anything says that any of these entities' sessions had."""
+        identities = chain.from_iterable(self._things.get(entity, ()) for entity in entities)
+        return {("subject", subject) for identity in identities for subject in self._subjects.get(identity, ())}
+
+    def _rolled_up(self, moment_ms: int) -> dict[EntityKey, Rolled]:
+        if moment_ms not in self._rolled:
+            self._rolled[moment_ms] = roll_up(self._records(), moment_ms, self._rules)
+        return self._rolled[moment_ms]
+
+    def _records(self) -> list[Record]:
+        return list(dict.fromkeys(chain.from_iterable(self._naming.values())))
 
 
 def new_when_repeated(first: Iterable[Record], again: Iterable[Record], rules: Rules) -> list[Record]:
@@ -84,17 +147,31 @@ def is_folded(item: Item) -> bool:
     return "folded_before" in item
 
 
-def differing_items(items: Mapping[EntityKey, Item], history: History, now_ms: int) -> list[str]:
-    """Compare every item that is not folded, as of its own `as_of`, and which items there are, as of now."""
-    differences = [f"{_name(entity)} is missing" for entity in sorted(history.entities(now_ms) - items.keys())]
+def differing_items(reading: Reading, history: History, now_ms: int) -> list[str]:
+    """Compare every item that is not folded, as of its own `as_of`, and which items there are, as of now.
+
+    What a rollup has written is compared as of that rollup; but for subjects of a folded item, since sessions may have
+    lost their subject there.
+    """
+    items, rolled_up_ms = reading
+    must_be = history.entities(now_ms, rolled_up_ms)
+    blurred = history.subjects_of(entity for entity, item in items.items() if is_folded(item))
+    differences = [f"{_name(entity)} is missing" for entity in sorted(must_be - items.keys())]
     for entity, item in sorted(items.items()):
         if is_folded(item):
             continue
         actual = public(item)
-        expected = history.at(entity, item["as_of"])
+        expected = history.at(entity, item["as_of"], rolled_up_ms)
         if expected is None:  # an item outlives its facts, and then counts nothing
             expected = {name: 100 if name == "health_score" else 0 for name in actual} | {"alerts": {}}
+        rolled = history.rolled(entity, rolled_up_ms)
+        if rolled is not None:
+            kept = item.get("rolled_up", {})
+            actual |= {f"rolled_up.{name}": kept.get(name) for name in KEPT_BESIDE_THEM}
+            expected |= {f"rolled_up.{name}": getattr(rolled, name) for name in KEPT_BESIDE_THEM}
         for name in sorted(expected.keys() | actual.keys()):
+            if entity in blurred and name in _BLURRED:
+                continue
             want, have = expected.get(name), actual.get(name)
             if canonical_json(want) != canonical_json(have):
                 differences.append(f"{_name(entity)}.{name} is {have}, recomputed {want}")
@@ -147,16 +224,17 @@ def differing_alerts(
 
 
 def unexplained_alerts(
-    told: Iterable[Mapping[str, Any]],
-    before: Mapping[EntityKey, Item],
-    after: Mapping[EntityKey, Item],
-    history: History,
+    told: Iterable[Mapping[str, Any]], before: Reading, after: Reading, history: History
 ) -> list[str]:
     """Return the alerts that nothing but new events could explain: no condition changed between two readings."""
     unexplained = []
     for alert in told:
         entity = (alert["entity_type"], alert["entity_id"])
-        moments = [history.at(entity, items[entity]["as_of"]) for items in (before, after) if entity in items]
+        moments = [
+            history.at(entity, items[entity]["as_of"], rolled_up_ms)
+            for items, rolled_up_ms in (before, after)
+            if entity in items
+        ]
         severities = {moment and moment["alerts"].get(alert["alert_type"]) for moment in moments}
         if len(severities) == 1 and alert["status"] != "reminder":
             unexplained.append(f"{alert['status']} {alert['alert_type']} of {_name(entity)}: {alert['message']}")

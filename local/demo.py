@@ -1,9 +1,10 @@
 """The whole system on this machine: `python -m local.demo`, which `make demo` calls.
 
-Deploys the program to a local AWS, sends a month of events through it, shows what came out and compares all of it with
-a plain recomputation. Takes the environment variables EVENTS (a file of one's own instead of the sample month, its
-times taken as they are), PORT (instead of a free one) and KEEP=1 (leave the local AWS running). Ends with 1 on any
-difference. Only shows: what is done is in the other modules of this directory.
+Deploys the program to a local AWS, sends a month of events through it, shows what came out, as a page too
+(build/report.html), and compares all of it with a plain recomputation. Takes the environment variables EVENTS (a file
+of one's own instead of the sample month, its times taken as they are), PORT (instead of a free one) and KEEP=1 (leave
+the local AWS running). Ends with 1 on any difference. Only shows: what is done is in the other modules of this
+directory.
 """
 
 import json
@@ -28,6 +29,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bundle import layer
+from functions.processor import clock
+from functions.processor.alerts import AlertRules
+from functions.processor.model import DAY_MS
 from local import compare, events_file
 from local.deploy import deploy, stack_settings
 from local.flow import Flow, Item, Sent, Topic
@@ -35,10 +39,18 @@ from local.ministack import ROOT, LocalAws, LocalAwsError, running
 from local.oracle import EntityKey, Record, Rules, recompute
 from local.readback import read_back
 from ops import target as ops_target
+from ops.report.gather import Sources, gather
+from ops.report.page import render
 
 SAMPLE_MONTH = ROOT / "tests" / "data" / "sample-month.ndjson"
 STACK = "dev"
+PAGE = ROOT / "build" / "report.html"
 SHOWN_ENTITIES = {"student": 5, "tutor": 2, "subject": 3}
+SHOWN_ROLLED_UP = (
+    *("sessions_7d", "session_velocity", "avg_rating", "active_students_30d"),
+    *("first_sessions_30d", "first_session_success_rate"),
+)
+SHOWN_ENTITIES_ROLLED_UP = {"subject": 4, "tutor": 2}
 SHOWN_DIFFERENCES = 20
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
@@ -114,10 +126,18 @@ def _run(stack: ExitStack, environment: Mapping[str, str]) -> None:
         sent, took = _send(flow, lines)
         with step("roll: what time alone has changed"):
             rolled = flow.roll()
+        with step("rollup: what only all items together tell"):
+            rolled_up = flow.rollup()
         run = Run(
-            flow.with_arrivals(sent), flow.rules(), flow.items(), flow.alerts(), flow.delivered(), flow.quarantined()
+            flow.with_arrivals(sent),
+            flow.rules(),
+            compare.Reading(flow.items(), rolled_up["as_of"]),
+            flow.alerts(),
+            flow.delivered(),
+            flow.quarantined(),
         )
-        _show(run, took, rolled)
+        _show(run, took, rolled, rolled_up)
+        _write_page(local_aws, flow, run.rules)
         _compare(run)
         _repeat(flow, run)
     except Differences:  # which one may want to look into
@@ -132,10 +152,15 @@ class Run:
 
     records: list[Record]
     rules: Rules
-    items: dict[EntityKey, Item]
+    reading: compare.Reading
     told: list[dict[str, Any]]
     delivered: dict[Topic, list[dict[str, Any]]]
     quarantined: list[dict[str, Any]]
+
+    @property
+    def items(self) -> Mapping[EntityKey, Item]:
+        """The whole table."""
+        return self.reading.items
 
 
 def _events(chosen: str | None) -> list[bytes]:
@@ -188,16 +213,18 @@ def _send(flow: Flow, lines: list[bytes]) -> tuple[list[Sent], float]:
     return sent, took
 
 
-def _show(run: Run, took: float, rolled: dict[str, Any]) -> None:
+def _show(run: Run, took: float, rolled: dict[str, Any], rolled_up: dict[str, Any]) -> None:
     _show_alerts(run.told)
     _show_quarantine(run.quarantined)
     _show_entities(run.items)
+    _show_rolled_up(run.items)
     whole = recompute(run.records, run.records[-1].arrival_ms, run.rules)
     topics = ", ".join(f"{topic} {len(alerts)}" for topic, alerts in run.delivered.items())
     console.print(
         f"[bold]{len(run.records):,} events in[/]: {whole.distinct:,} distinct, {whole.duplicates:,} duplicates, "
         f"{len(run.quarantined):,} quarantined\n"
-        f"[bold]{len(run.items):,} entities[/], of which the roll found {rolled['due']} due\n"
+        f"[bold]{len(run.items):,} entities[/], of which the roll found {rolled['due']} due and the rollup wrote "
+        f"{rolled_up['written']}\n"
         f"[bold]{len(run.told):,} alerts[/] over the bus, delivered by the topics: {topics}\n"
         f"[bold]{len(run.records) / took:,.0f} records a second[/] into the stream and out of the table, "
         f"cold start included ({took:.1f} s)"
@@ -227,7 +254,7 @@ def _show_quarantine(quarantined: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-def _show_entities(items: dict[EntityKey, Item]) -> None:
+def _show_entities(items: Mapping[EntityKey, Item]) -> None:
     figures = ("sessions_7d", "sessions_30d", "avg_rating", "ib_calls_14d", "health_score")
     table = _table("Entities with most to say", "entity", *figures, "firing")
     loudest = sorted(items.values(), key=lambda item: (len(item["alerts"]), item.get("sessions_7d", 0)), reverse=True)
@@ -239,10 +266,40 @@ def _show_entities(items: dict[EntityKey, Item]) -> None:
     console.print(table)
 
 
+def _show_rolled_up(items: Mapping[EntityKey, Item]) -> None:
+    table = _table("What all sessions together tell, each counted once", "entity", *SHOWN_ROLLED_UP)
+    busiest = sorted(
+        items.values(), key=lambda item: (item.get("first_sessions_30d", 0), item["entity_id"]), reverse=True
+    )
+    for entity_type, shown in SHOWN_ENTITIES_ROLLED_UP.items():
+        for item in [item for item in busiest if item["entity_type"] == entity_type][:shown]:
+            values = (str(item.get(name, "")) for name in SHOWN_ROLLED_UP)
+            table.add_row(Text(f"{entity_type} {item['entity_id']}"), *values)
+    console.print(table)
+
+
+def _write_page(local_aws: LocalAws, flow: Flow, rules: Rules) -> None:
+    with step("report page"):
+        now_ms = clock.now_ms()
+        sources = Sources(
+            *(local_aws.client(service) for service in ("dynamodb", "s3", "logs")),
+            *(
+                flow.outputs[f"{each}Name"]
+                for each in ("MetricsTable", "QuarantineBucket", "ProcessFunction", "NotifierFunction")
+            ),
+        )
+        thresholds = AlertRules(health_warning=rules.health_warning, health_critical=rules.health_critical)
+        since_ms = now_ms - DAY_MS  # everything happened in the last minutes
+        report = gather(sources, thresholds, now_ms, alerts_since_ms=since_ms, batches_since_ms=since_ms)
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text(render(report), encoding="utf-8", errors="replace")
+    console.print(f"  all of it as one page, to be opened in a browser: {PAGE}", soft_wrap=True)
+
+
 def _compare(run: Run) -> None:
     with step("compared with a plain recomputation from the records"):
         differences = [
-            *compare.differing_items(run.items, compare.History(run.records, run.rules), run.records[-1].arrival_ms),
+            *compare.differing_items(run.reading, compare.History(run.records, run.rules), run.records[-1].arrival_ms),
             *compare.differing_quarantine(run.quarantined, run.records, run.rules),
             *compare.differing_alerts(run.items, run.told, run.delivered),
         ]
@@ -261,15 +318,16 @@ def _repeat(flow: Flow, run: Run) -> None:
     if news:
         console.print(f"  {len(news)} of them are new events now: without a time of their own, or no longer too early")
     with step("compared again, after everything was sent a second time"):
-        items, told = flow.items(), flow.alerts()
+        rolled_up = flow.rollup()
+        reading, told = compare.Reading(flow.items(), rolled_up["as_of"]), flow.alerts()
         history = compare.History([*run.records, *news], run.rules)
         differences = [
-            *compare.differing_items(items, history, again[-1].arrival_ms),
-            *compare.unexplained_alerts(told, run.items, items, history),
+            *compare.differing_items(reading, history, again[-1].arrival_ms),
+            *compare.unexplained_alerts(told, run.reading, reading, history),
         ]
     if differences:
         raise Differences("differences after everything was sent a second time", differences)
-    written = sum(entity not in run.items or item != run.items[entity] for entity, item in items.items())
+    written = sum(entity not in run.items or item != run.items[entity] for entity, item in reading.items.items())
     console.print(
         f"  no metric changed but by {'new events and ' if news else ''}the time that passed meanwhile: ", end=""
     )

@@ -46,9 +46,13 @@ class Flow:
         self._bucket: str = outputs["QuarantineBucketName"]
         self._processor: str = outputs["ProcessFunctionName"]
         self._roll: str = outputs["RollFunctionName"]
+        self._rollup: str = outputs["RollupFunctionName"]
         self._simulator: str = outputs["SimulatorFunctionName"]
         self._topics: dict[Topic, str] = {name: outputs[output] for name, output in TOPICS.items()}
+        self._notifier: str = outputs["NotifierFunctionName"]
         self._queues: dict[str, str] = {}
+        self._told: list[dict[str, Any]] = []
+        self._awaited: dict[Topic, set[str]] = {topic: set() for topic in TOPICS}
         self._sent = 0
         self._passed_before = 0
 
@@ -61,6 +65,13 @@ class Flow:
             ib_calls_warning=int(environment["IB_CALLS_WARNING"]),
             health_warning=float(environment["HEALTH_WARNING"]),
             health_critical=float(environment["HEALTH_CRITICAL"]),
+            first_session_success_below=float(environment["FIRST_SESSION_SUCCESS_BELOW"]),
+            first_sessions_least=int(environment["FIRST_SESSIONS_LEAST"]),
+            velocity_drop_share=float(environment["VELOCITY_DROP_SHARE"]),
+            velocity_drop_least=int(environment["VELOCITY_DROP_LEAST"]),
+            no_tutors_alert=environment["NO_TUTORS_ALERT"] == "true",
+            demand_surge_score=float(environment["DEMAND_SURGE_SCORE"]),
+            demand_surge_least=int(environment["DEMAND_SURGE_LEAST"]),
         )
 
     def listen(self) -> None:
@@ -146,7 +157,7 @@ class Flow:
             elif time.monotonic() - moved > STALL_SECONDS:
                 raise LocalAwsError(
                     f"the processor has not moved for {STALL_SECONDS:.0f} s: {passed} of {self._sent} records are "
-                    "done; see the last lines of its log:\n" + "\n".join(self._function_log()[-15:])
+                    "done; see the last lines of its log:\n" + "\n".join(self._log(self._processor)[-15:])
                 )
             else:
                 time.sleep(0.1)
@@ -156,9 +167,9 @@ class Flow:
         marks = re.findall(rf"Lambda {re.escape(self._processor)} processed (\d+) Kinesis records", self._aws.log())
         return sum(map(int, marks))
 
-    def _function_log(self, pattern: str = "") -> list[str]:
+    def _log(self, function: str, pattern: str = "") -> list[str]:
         pages = self._aws.client("logs").get_paginator("filter_log_events")
-        group = f"/aws/lambda/{self._processor}"
+        group = f"/aws/lambda/{function}"
         return [
             event["message"]
             for page in pages.paginate(logGroupName=group, **({"filterPattern": pattern} if pattern else {}))
@@ -167,7 +178,7 @@ class Flow:
 
     def reported_failed(self) -> int:
         """Return how many records the processor has reported as failed; ministack never delivers them again."""
-        lines = self._function_log('"Batch processing complete"')
+        lines = self._log(self._processor, '"Batch processing complete"')
         return sum(int(json.loads(line)["failed"]) for line in lines)
 
     def items(self) -> dict[EntityKey, Item]:
@@ -185,14 +196,45 @@ class Flow:
 
     def alerts(self) -> list[dict[str, Any]]:
         """Return the notifications that came over the bus since the last call, in the order they came."""
-        return [event["detail"] for event in self._received("bus")]
+        self._listen_to_bus()
+        told, self._told = self._told, []
+        return told
+
+    def _listen_to_bus(self) -> None:
+        """Take note of what came over the bus, which is all of it: ministack has put an event into the listener's queue
+        before PutEvents returns."""
+        told = [event["detail"] for event in self._received("bus")]
+        self._told += told
+        for alert in told:
+            self._awaited[alert["severity"]].add(alert["alert_id"])
 
     def delivered(self) -> dict[Topic, list[dict[str, Any]]]:
-        """Return the notifications that each topic delivered since the last call."""
-        return {topic: [event["detail"] for event in self._received(topic)] for topic in self._topics}
+        """Return the notifications that each topic delivered since the last call: the notifier's turn comes after the
+        bus, so it waits for all that came over that.
+
+        Raises LocalAwsError, with the notifier's last words, when none arrives for a minute.
+        """
+        self._listen_to_bus()
+        delivered: dict[Topic, list[dict[str, Any]]] = {topic: [] for topic in self._topics}
+        moved = time.monotonic()
+        while True:
+            for topic, alerts in delivered.items():
+                if events := self._received(topic):
+                    moved = time.monotonic()
+                alerts += [event["detail"] for event in events]
+                self._awaited[topic] -= {alert["alert_id"] for alert in alerts}
+            missing = sum(map(len, self._awaited.values()))
+            if not missing:
+                return {topic: sorted(alerts, key=_told_at) for topic, alerts in delivered.items()}
+            if time.monotonic() - moved > STALL_SECONDS:
+                raise LocalAwsError(
+                    f"{missing} alerts that came over the bus have not reached their topics for {STALL_SECONDS:.0f} s; "
+                    "see the last lines of the notifier's log:\n" + "\n".join(self._log(self._notifier)[-15:])
+                )
+            time.sleep(0.1)
 
     def _received(self, name: str) -> list[dict[str, Any]]:
-        """What is in a queue, which is all of it: ministack has delivered an event before PutEvents returns."""
+        """The events that are in a queue now."""
         sqs, url = self._aws.client("sqs"), self._queues[name]
         events = []
         while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
@@ -204,11 +246,15 @@ class Flow:
                     for number, message in enumerate(messages)
                 ],
             )
-        return sorted(events, key=lambda event: str(event["detail"]["timestamp"]))
+        return sorted(events, key=lambda event: _told_at(event["detail"]))
 
     def roll(self) -> dict[str, Any]:
         """Invoke the roll and return its answer; raises LocalAwsError when it fails."""
         return self._invoke(self._roll, {})
+
+    def rollup(self) -> dict[str, Any]:
+        """Invoke the rollup and return its answer; raises LocalAwsError when it fails."""
+        return self._invoke(self._rollup, {})
 
     def simulate(self, **asked: Any) -> dict[str, Any]:
         """Invoke the simulator, as its schedule would, and return its answer; `wait` waits for its records too."""
@@ -226,6 +272,10 @@ class Flow:
         if "FunctionError" in answer:
             raise LocalAwsError(f"{function} failed: {payload.get('errorMessage')}; see its log in ministack's")
         return payload
+
+
+def _told_at(alert: dict[str, Any]) -> str:
+    return str(alert["timestamp"])
 
 
 def _partition_key(line: bytes) -> str:

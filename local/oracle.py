@@ -5,15 +5,19 @@ Python over lists and dicts, as slowly as that takes. It must not import anythin
 is stored, and it does not model what storage adds (the folding of very large entities, and so `too_late`).
 """
 
+import hashlib
 import json
+import math
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+from functools import lru_cache
+from statistics import median
 from typing import Any
 
 MINUTE_MS = 60_000
@@ -44,6 +48,36 @@ class Rules:
     ib_calls_warning: int = 3
     health_warning: float = 70
     health_critical: float = 50
+    first_session_success_below: float = 0
+    """first_session_success_low fires below this; 0 is off, as for the next three."""
+    first_sessions_least: int = 5
+    velocity_drop_share: float = 0
+    velocity_drop_least: int = 4
+    no_tutors_alert: bool = False
+    demand_surge_score: float = 0
+    demand_surge_least: int = 10
+
+
+@dataclass(frozen=True)
+class Rolled:
+    """What a rollup must find out about one subject or tutor at its moment.
+
+    Attributes
+    ----------
+    attributes
+        The public attributes. A subject's: `sessions_7d`, `sessions_14d`, `sessions_30d`, `session_velocity`,
+        `avg_rating`, `ratings_30d`, `active_students_30d`; a subject's and a tutor's: `first_sessions_30d`,
+        `first_session_success_rate`.
+    first_outcomes
+        How many of those first sessions have a known outcome.
+    usual_daily, surge_score
+        See `_surge`.
+    """
+
+    attributes: dict[str, Any]
+    first_outcomes: int = 0
+    usual_daily: int | None = None
+    surge_score: float | None = None
 
 
 @dataclass
@@ -54,7 +88,11 @@ class Recomputed:
     ----------
     entities
         Public attributes by (entity_type, entity_id), without `last_updated`; `alerts` as {type: severity}.
-        An entity is among them as soon as an accepted event names it, however old.
+        An entity is among them as soon as an accepted event names it, however old; a subject that only sessions name
+        as soon as a rollup has counted something of it.
+    outlived
+        The same of subjects of which the last rollup counted nothing. They have an item where an earlier one did:
+        before its sessions were 30 days old, or before it was known that they are another subject's.
     rejected
         Reason by sequence number.
     accepted, distinct, duplicates
@@ -63,6 +101,7 @@ class Recomputed:
     """
 
     entities: dict[EntityKey, dict[str, Any]] = field(default_factory=dict)
+    outlived: dict[EntityKey, dict[str, Any]] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
     accepted: int = 0
     distinct: int = 0
@@ -276,6 +315,10 @@ REQUIRED = {
 EMPTY_IS_MISSING = ("student_id", "tutor_id", "subject")
 
 
+Identity = tuple[str, ...]
+"""What a session or call is known by: its kind and its id, or what the event says."""
+
+
 @dataclass(frozen=True)
 class Event:
     """An accepted event: its type, its time, who it names, and the fields that the system uses, checked."""
@@ -284,16 +327,22 @@ class Event:
     time: int
     arrival: int
     payload: str
-    identity: tuple[str, ...]
+    identity: Identity
     student_id: str | None = None
     tutor_id: str | None = None
     subject: str | None = None
     region: str | None = None
     student_rating: Decimal | None = None
     tutor_rating: Decimal | None = None
+    success: bool | None = None
     register: dict[str, Any] = field(default_factory=dict)
 
 
+Things = dict[Identity, list[Event]]
+"""Sessions or calls: the events that are about each."""
+
+
+@lru_cache(16_384)
 def accept(record: Record, rules: Rules = Rules()) -> Event:
     """Parse and validate one record.
 
@@ -347,6 +396,7 @@ def _fields(event_type: str, payload: dict[str, Any]) -> dict[str, Any]:
             subject=_name(get("subject"), 128),
             student_rating=_rating(get("student_rating")) if completed else None,
             tutor_rating=_rating(get("tutor_rating")) if completed else None,
+            success=_boolean(get("completed_successfully")) if completed else None,
         )
     if event_type == "ib_call_logged":
         return _given(own_id=_name(get("call_id"), 1024), student_id=_name(get("student_id"), 1024))
@@ -394,7 +444,9 @@ def _event_time(event: dict[str, Any], record: Record, rules: Rules) -> int:
 # -- the whole --------------------------------------------------------------------------------------------------------
 
 
-def recompute(records: Iterable[Record], as_of_ms: int, rules: Rules = Rules()) -> Recomputed:
+def recompute(
+    records: Iterable[Record], as_of_ms: int, rules: Rules = Rules(), rolled: Mapping[EntityKey, Rolled] | None = None
+) -> Recomputed:
     """Everything that users read, from all records ever delivered, at `as_of_ms`.
 
     Parameters
@@ -405,6 +457,8 @@ def recompute(records: Iterable[Record], as_of_ms: int, rules: Rules = Rules()) 
         The clock, in ms since the epoch.
     rules
         Thresholds and the tolerance for times ahead of arrival.
+    rolled
+        What `roll_up` gives for the moment of the last rollup; None when none has run.
     """
     result = Recomputed()
     events: list[Event] = []
@@ -444,12 +498,71 @@ def recompute(records: Iterable[Record], as_of_ms: int, rules: Rules = Rules()) 
         result.entities["tutor", tutor] = _tutor(named, as_of_ms)
     for subject, named in _by(events, "subject", "supply_demand_update").items():
         taken = [event for event in named if (("subject", subject), event.region) not in refused]
-        result.entities["subject", subject] = _subject(taken)
+        result.entities["subject", subject] = _subject(taken, rules)
     for region, named in _by(events, "region", "supply_demand_update").items():
         taken = [event for event in named if (("region", region), event.subject) not in refused]
         if region != UNSPECIFIED_REGION:
-            result.entities["region", region] = _region(taken)
+            result.entities["region", region] = _region(taken, rules)
+    for entity, figures in (rolled or {}).items():
+        if (known := result.entities.get(entity)) is None:
+            known = {"regions": {}, "alerts": {}}
+            among = result.entities if any(figures.attributes.values()) else result.outlived
+            among[entity] = known
+        known |= figures.attributes
+        known["alerts"] |= _rolled_alerts(figures, rules)
     return result
+
+
+def roll_up(records: Iterable[Record], as_of_ms: int, rules: Rules = Rules()) -> dict[EntityKey, Rolled]:
+    """What a rollup must find out at `as_of_ms` from all records ever delivered.
+
+    A session is a subject's that its earliest event that names a subject names (of equal times the smaller name), at
+    the time of its earliest event, with the tutor_rating of its latest completion that gives one and names a tutor (of
+    equal times the larger). It counts once, whoever takes part in it. What one student has to do with a subject is
+    decided by the events that name the student.
+
+    Returns
+    -------
+    dict
+        By entity, for each subject and tutor that is named at all; zeros where there is nothing to count.
+    """
+    events = []
+    for record in records:
+        try:
+            events.append(accept(record, rules))
+        except Rejected:
+            continue
+    rated = [event for event in events if event.tutor_id is not None]
+    sessions = _things(events, "session")
+    times, ratings = _times(sessions), _ratings(_things(rated, "session"), "tutor_rating")
+    subjects = {identity: _earliest_named(same, "subject") for identity, same in sessions.items()}
+    active: dict[str, set[str]] = defaultdict(set)
+    first: dict[EntityKey, list[bool | None]] = defaultdict(list)
+    for student, named in _by(events, "student_id").items():
+        own = _things(named, "session")
+        for same in own.values():
+            subject = _earliest_named(same, "subject")
+            if subject is not None and _in_window([min(event.time for event in same)], 30, as_of_ms):
+                active[subject].add(student)
+        if not own:
+            continue
+        # The earliest session; of equally early ones that with the smaller id.
+        begun, _, of_first = min((min(e.time for e in same), _stored_id(same[0]), same) for same in own.values())
+        for entity_type, name in (("subject", "subject"), ("tutor", "tutor_id")):
+            entity_id = _earliest_named(of_first, name)
+            if entity_id is not None and _in_window([begun], 30, as_of_ms):
+                first[entity_type, entity_id].append(_outcome(of_first))
+
+    rolled = {}
+    for subject in _by(events, "subject"):
+        taught = {identity: times[identity] for identity in times if subjects[identity] == subject}
+        attributes = _session_attributes(taught, ratings, as_of_ms) | {"active_students_30d": len(active[subject])}
+        first_sessions, known = _first_sessions(first["subject", subject])
+        surge = _surge(list(taught.values()), as_of_ms)
+        rolled["subject", subject] = Rolled(attributes | first_sessions, known, *surge)
+    for tutor in _by(events, "tutor_id"):
+        rolled["tutor", tutor] = Rolled(*_first_sessions(first["tutor", tutor]))
+    return rolled
 
 
 def _by(events: Iterable[Event], name: str, event_type: str | None = None) -> dict[str, list[Event]]:
@@ -480,40 +593,50 @@ def _in_window(times: Iterable[int], days: int, as_of: int) -> int:
     return sum(time > as_of - days * DAY_MS for time in times)
 
 
-def _things(events: list[Event], kind: str) -> dict[tuple[str, ...], list[Event]]:
+def _things(events: Iterable[Event], kind: str) -> Things:
     """The events about sessions or calls, by what they are about; what arrived 32 days late tells nothing any more."""
     event_types = SESSION_EVENTS if kind == "session" else ("ib_call_logged",)
-    things: dict[tuple[str, ...], list[Event]] = defaultdict(list)
+    things: Things = defaultdict(list)
     for event in events:
         if event.event_type in event_types and event.time > event.arrival - FACTS_KEPT_DAYS * DAY_MS:
             things[event.identity].append(event)
     return things
 
 
-def _session_attributes(sessions: dict[tuple[str, ...], list[Event]], rating_field: str, as_of: int) -> dict[str, Any]:
-    times = {identity: min(event.time for event in events) for identity, events in sessions.items()}
-    counted = {days: _in_window(times.values(), days, as_of) for days in (7, 14, 30)}
-    ratings: list[Decimal] = []
+def _times(things: Things) -> dict[Identity, int]:
+    """When each was: at the time of its earliest event."""
+    return {identity: min(event.time for event in events) for identity, events in things.items()}
+
+
+def _ratings(sessions: Things, rating_field: str) -> dict[Identity, Decimal]:
+    """The rating of each rated session: of the latest completion that gives one, of equal times the larger."""
+    ratings = {}
     for identity, events in sessions.items():
         rated = [(e.time, getattr(e, rating_field)) for e in events if getattr(e, rating_field) is not None]
-        if rated and _in_window([times[identity]], 30, as_of):
-            ratings.append(max(rated)[1])
+        if rated:
+            ratings[identity] = max(rated)[1]
+    return ratings
+
+
+def _session_attributes(
+    times: Mapping[Identity, int], ratings: Mapping[Identity, Decimal], as_of: int
+) -> dict[str, Any]:
+    counted = {days: _in_window(times.values(), days, as_of) for days in (7, 14, 30)}
+    rated = [ratings[each] for each, time in times.items() if each in ratings and _in_window([time], 30, as_of)]
     return {
         "sessions_7d": counted[7],
         "sessions_14d": counted[14],
         "sessions_30d": counted[30],
-        "avg_rating": _mean(ratings),
-        "ratings_30d": len(ratings),
+        "avg_rating": _mean(rated),
+        "ratings_30d": len(rated),
         "session_velocity": counted[7] - (counted[14] - counted[7]),
     }
 
 
-def _mean(ratings: list[Decimal]) -> int | float:
+def _mean(figures: Iterable[Decimal | int]) -> int | float:
     """The exact mean, rounded half to even at four decimals; 0 without any."""
-    if not ratings:
-        return 0
-    mean = round(sum(map(Fraction, ratings), Fraction()) / len(ratings), 4)
-    return _stored(float(mean))
+    exact = [Fraction(figure) for figure in figures]
+    return _stored(float(round(sum(exact, Fraction()) / len(exact), 4))) if exact else 0
 
 
 def _student(events: list[Event], as_of: int, rules: Rules) -> dict[str, Any]:
@@ -521,7 +644,7 @@ def _student(events: list[Event], as_of: int, rules: Rules) -> dict[str, Any]:
     reports = [event for event in events if event.event_type == "customer_health_update"]
     call_times = [min(event.time for event in same) for same in calls.values()]
     student = {
-        **_session_attributes(sessions, "student_rating", as_of),
+        **_session_attributes(_times(sessions), _ratings(sessions, "student_rating"), as_of),
         "ib_calls_7d": _in_window(call_times, 7, as_of),
         "ib_calls_14d": _in_window(call_times, 14, as_of),
         "health_score": 100,
@@ -541,7 +664,8 @@ def _student(events: list[Event], as_of: int, rules: Rules) -> dict[str, Any]:
     student["sessions_30d"] = max(student["sessions_30d"], student["sessions_14d"])
     student["ib_calls_14d"] = max(student["ib_calls_14d"], student["ib_calls_7d"])
 
-    alerts = {}
+    counted_7, counted_14 = (_in_window(_times(sessions).values(), days, as_of) for days in (7, 14))
+    alerts = _velocity_drop(counted_7, counted_14, rules)
     if student["ib_calls_14d"] >= rules.ib_calls_warning:
         alerts["high_ib_call_frequency"] = "warning"
     if student["health_score"] < rules.health_critical:
@@ -556,7 +680,7 @@ def _tutor(events: list[Event], as_of: int) -> dict[str, Any]:
     sessions = _things(events, "session")
     updates = [event for event in events if event.event_type == "tutor_availability_updated"]
     return {
-        **_session_attributes(sessions, "tutor_rating", as_of),
+        **_session_attributes(_times(sessions), _ratings(sessions, "tutor_rating"), as_of),
         "health_score": 100,
         **(_latest(updates).register if updates else {}),
         "alerts": {},
@@ -567,7 +691,7 @@ def _with_time(update: Event) -> dict[str, Any]:
     return {**update.register, "updated_at": iso(update.time)}
 
 
-def _subject(updates: list[Event]) -> dict[str, Any]:
+def _subject(updates: list[Event], rules: Rules) -> dict[str, Any]:
     regions = {region: _latest(same) for region, same in _by(updates, "region").items()}
     # Of regions equally late the greater name is the latest.
     newest = max(regions, key=lambda region: (regions[region].time, region))
@@ -576,17 +700,100 @@ def _subject(updates: list[Event]) -> dict[str, Any]:
         "region": newest,
         **regions[newest].register,
         "regions": {region: _with_time(update) for region, update in regions.items()},
-        "alerts": {"supply_demand_imbalance": "info"} if high_demand else {},
+        "alerts": {
+            **({"supply_demand_imbalance": "info"} if high_demand else {}),
+            **_no_tutors(regions[newest].register, rules),
+        },
     }
 
 
-def _region(updates: list[Event]) -> dict[str, Any]:
+def _region(updates: list[Event], rules: Rules) -> dict[str, Any]:
     subjects = {subject: _latest(same) for subject, same in _by(updates, "subject").items()}
     registers = [update.register for update in subjects.values()]
+    sums = {
+        name: sum(register.get(name, 0) for register in registers) for name in ("available_tutors", "active_students")
+    }
     return {
         "subjects": {subject: _with_time(update) for subject, update in subjects.items()},
-        "available_tutors": sum(register.get("available_tutors", 0) for register in registers),
-        "active_students": sum(register.get("active_students", 0) for register in registers),
+        **sums,
         "high_demand_subjects": sum(register["balance_status"] == "high_demand" for register in registers),
-        "alerts": {},
+        "alerts": _no_tutors(sums, rules),
     }
+
+
+# -- what a rollup finds out ------------------------------------------------------------------------------------------
+
+
+def _earliest_named(events: list[Event], name: str) -> str | None:
+    """What the earliest event that has the field says in it, of equal times the smaller; None where none has it."""
+    named = [(event.time, getattr(event, name)) for event in events if getattr(event, name) is not None]
+    return min(named)[1] if named else None
+
+
+def _outcome(events: list[Event]) -> bool | None:
+    """A session's outcome: as its latest completion that has one says, of equal times success; None while unknown."""
+    known = [(event.time, event.success) for event in events if event.success is not None]
+    return max(known)[1] if known else None
+
+
+def _stored_id(event: Event) -> int:
+    """The 64-bit name of a session in the table: BLAKE2b of its kind, 0, and of its own id or of what the event says.
+
+    Decides nothing but which of two sessions that began in the same millisecond is the first.
+    """
+    _, *rest = event.identity
+    name = f"id:{rest[0]}"
+    if len(rest) > 1:
+        content = f"[{canonical_json(event.event_type)},{event.time},{event.payload}]".encode()
+        name = f"content:{hashlib.blake2b(content, digest_size=16).hexdigest()}"
+    return int.from_bytes(hashlib.blake2b(f"0:{name}".encode(), digest_size=8).digest())
+
+
+def _first_sessions(outcomes: list[bool | None]) -> tuple[dict[str, Any], int]:
+    """The attributes of these students' first sessions, and how many of them have a known outcome."""
+    known = [int(outcome) for outcome in outcomes if outcome is not None]
+    return {"first_sessions_30d": len(outcomes), "first_session_success_rate": _mean(known)}, len(known)
+
+
+def _surge(times: list[int], as_of: int) -> tuple[int | None, float | None]:
+    """A subject's usual sessions a day, and how far the last week is above that: its modified z-score, to 1 decimal.
+
+    Sessions are counted by days before `as_of`, in 30 days of 24 hours; what is ahead of the clock is today's. The mean
+    of the newest 7 is compared with the median of the 23 before. The spread is 1.4826 times the median absolute
+    deviation, after B. Iglewicz and D. C. Hoaglin, "How to Detect and Handle Outliers" (1993); but at least the square
+    root of the median, by which counts of independent things scatter. None where the median is 0.
+    """
+    days = [max(0, (as_of - time) // DAY_MS) for time in times]
+    last, past = ([days.count(day) for day in some] for some in (range(7), range(7, 30)))
+    usual = int(median(past))
+    if usual < 1:
+        return None, None
+    spread = max(Fraction("1.4826") * int(median(abs(count - usual) for count in past)), Fraction(math.sqrt(usual)))
+    return usual, _stored(float(round((Fraction(sum(last), 7) - usual) / spread, 1)))
+
+
+def _rolled_alerts(rolled: Rolled, rules: Rules) -> dict[str, str]:
+    figures = rolled.attributes
+    alerts = {}
+    rate = figures["first_session_success_rate"]
+    if rolled.first_outcomes >= rules.first_sessions_least and rate < rules.first_session_success_below:
+        alerts["first_session_success_low"] = "warning"
+    if "sessions_7d" in figures:
+        alerts |= _velocity_drop(figures["sessions_7d"], figures["sessions_14d"], rules)
+        surging = rolled.surge_score is not None and rolled.surge_score >= rules.demand_surge_score > 0
+        if surging and figures["sessions_7d"] >= rules.demand_surge_least:
+            alerts["demand_surge"] = "info"
+    return alerts
+
+
+def _velocity_drop(counted_7: int, counted_14: int, rules: Rules) -> dict[str, str]:
+    """Of counted sessions alone: what a health report knows has no place in the week before the last."""
+    before = counted_14 - counted_7
+    fires = before >= rules.velocity_drop_least and counted_7 < rules.velocity_drop_share * before
+    return {"session_velocity_drop": "warning"} if fires else {}
+
+
+def _no_tutors(figures: Mapping[str, Any], rules: Rules) -> dict[str, str]:
+    """Where figures are missing nothing fires: neither is known to be none."""
+    fires = figures.get("available_tutors") == 0 and figures.get("active_students", 0) > 0
+    return {"no_tutors_available": "critical"} if rules.no_tutors_alert and fires else {}

@@ -47,6 +47,7 @@ class Total:
     records: int = 0
     invocations: int = 0
     other_processes: int = 0
+    rollups: int = 0
     reshards: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     violations: dict[str, str] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Total:
         self.records += done.records
         self.invocations += done.invocations
         self.other_processes += done.other_processes
+        self.rollups += done.rollups
         self.reshards += done.reshards
         self.faults += done.faults
 
@@ -150,6 +152,7 @@ def _show(total: Total, took: float) -> None:
         "records put": total.records,
         "invocations of the processor": total.invocations,
         "other processes between two calls": total.other_processes,
+        "rollups before everything got well": total.rollups,
         "shards split or merged": total.reshards,
     }
     for name, number in rows.items():

@@ -1,16 +1,17 @@
-"""What a batch of events says of which entity: facts, and register updates beside.
+"""What a batch of events says of which entity: facts, and register updates beside; or what a rollup has found out.
 
 Pure. This is where an event's meaning is spelled out; nothing after this step knows of event types.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .facts import CALL, FAILURE, SESSION, SUCCESS, UNKNOWN, Fact, fact_id, told
 from .model import UNSPECIFIED_REGION, EntityKey, EntityType, Event
 from .registers import AVAILABILITY, REPORTED, Register, Update
+from .rolled import Rolled
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,13 @@ class Arrivals:
     """Records' positions and the facts that they tell, in order of arrival."""
     updates: Mapping[int, Sequence[Update]]
     """Register updates in order of arrival."""
+    rolled: Mapping[int, Rolled] = field(default_factory=dict)
+    """A rollup's figures."""
+
+    @staticmethod
+    def of_rolled(rolled: Mapping[EntityKey, Rolled]) -> "Arrivals":
+        """A rollup's figures of these entities."""
+        return Arrivals(list(rolled), {}, {}, dict(enumerate(rolled.values())))
 
     @staticmethod
     def none(keys: Sequence[EntityKey]) -> "Arrivals":
@@ -35,6 +43,7 @@ class Arrivals:
             [self.keys[position] for position in positions],
             {moved[old]: facts for old, facts in self.facts.items() if old in moved},
             {moved[old]: updates for old, updates in self.updates.items() if old in moved},
+            {moved[old]: rolled for old, rolled in self.rolled.items() if old in moved},
         )
 
     def records(self, entity: int) -> list[int]:

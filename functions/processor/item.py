@@ -6,6 +6,7 @@ come and go as the plain dictionaries of its API.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +18,7 @@ from .facts import FAILURE, SUCCESS, UNKNOWN
 from .model import HIGH_DEMAND, EntityKey, EntityType, from_iso, to_iso
 from .packing import Packed
 from .registers import AVAILABILITY, REPORTED, FirstSession, Register
+from .rolled import FIGURES, Rolled
 
 AttributeValue = dict[str, Any]
 Attributes = dict[str, AttributeValue]
@@ -26,7 +28,7 @@ WHEN_WRITTEN: Final = frozenset({"version", "as_of", "last_updated"})
 
 INTERNAL: Final = frozenset(
     {
-        *("version", "as_of", "facts", "folded_before", "first_session"),
+        *("version", "as_of", "facts", "folded_before", "first_session", "rolled_up"),
         *("availability_at", "alert_episodes", "outbox", "due_at", "due_partition"),
     }
 )
@@ -64,6 +66,11 @@ _PARSED: Final = (
     *("version", "as_of", "folded_before", "first_session"),
     *("alerts", "alert_episodes", "outbox"),
 )
+ROLLED_UP: Final = "rolled_up"
+"""Where all of `Rolled` but its public figures is kept; what is None is left out."""
+_ROLLED_UP: Final = ("as_of", "first_outcomes", "usual_daily", "surge_score")
+_FRACTIONS: Final = frozenset({"avg_rating", "first_session_success_rate", "usual_daily", "surge_score"})
+"""What a rollup gives that need not be whole."""
 _REGISTERS: Final[Mapping[str, tuple[str, ...]]] = {
     "student": ("reported",),
     "tutor": _AVAILABILITY,
@@ -72,7 +79,7 @@ _REGISTERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """In which attributes an entity's registers are."""
 _OUTCOMES: Final = {UNKNOWN: "unknown", FAILURE: "failure", SUCCESS: "success"}
-_OUTCOME_CODES: Final = {name: code for code, name in _OUTCOMES.items()}
+OUTCOME_CODES: Final = {name: code for code, name in _OUTCOMES.items()}
 
 
 DUE: Final = ("due_at", "due_partition")
@@ -90,6 +97,8 @@ class State:
     folded_before: int | None = None
     registers: Mapping[str, Register] = field(default_factory=dict)
     first_session: FirstSession | None = None
+    rolled: Rolled | None = None
+    """What the last rollup that found anything new has given; carried along by everything else."""
     alerts: Alerts = NO_ALERTS
     stored: Attributes = field(default_factory=dict)
     """Every attribute as it is in the table; whoever changes one makes another."""
@@ -125,6 +134,7 @@ def parse(attributes: Attributes) -> State:
         item.get("folded_before"),
         _parse_registers(key, item),
         _parse_first_session(item["first_session"]) if "first_session" in item else None,
+        parse_rolled(kind, attributes),
         Alerts(
             {name: Firing(**each) for name, each in firing.items()},
             {name: Episodes(**each) for name, each in episodes.items()},
@@ -160,7 +170,35 @@ def _parse_register(value: dict[str, Any], at: str) -> Register:
 
 
 def _parse_first_session(stored: Mapping[str, Any]) -> FirstSession:
-    return FirstSession(**{**stored, "outcome": _OUTCOME_CODES[stored["outcome"]]})
+    return FirstSession(**{**stored, "outcome": OUTCOME_CODES[stored["outcome"]]})
+
+
+def parse_rolled(kind: EntityType, attributes: Attributes) -> Rolled | None:
+    """What a rollup has written into an item; None where there is nothing of one.
+
+    Parameters
+    ----------
+    kind
+        The item's entity type.
+    attributes
+        The item's, or of them only `ROLLED_UP` and those that `FIGURES` names.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError, AttributeError
+        When one of them is missing or not what `attributes_of` writes.
+    """
+    if ROLLED_UP not in attributes or kind not in FIGURES:
+        return None
+    figures = {name: from_attribute(attributes[name]) for name in FIGURES[kind]}
+    kept = from_attribute(attributes[ROLLED_UP])
+    for name, number in {**figures, **kept}.items():
+        allowed = (int, float) if name in _FRACTIONS else (int,)
+        if type(number) not in allowed or not math.isfinite(number):
+            raise TypeError(f"{name} is {number!r}, not a {'' if name in _FRACTIONS else 'whole '}number")
+    if not 0 <= kept["as_of"] < 1 << 47:
+        raise ValueError(f"{ROLLED_UP}.as_of is {kept['as_of']}, not a whole number below 2^47")
+    return Rolled(figures=figures, **kept)
 
 
 def public_metrics(state: State, measured: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,7 +268,7 @@ def attributes_of(
     before
         The state that this one was made of: what both have in common keeps its stored form.
     """
-    alerts, seen = state.alerts, state.first_session
+    alerts, seen, rolled = state.alerts, state.first_session, state.rolled
     item: dict[str, Any] = {
         "entity_id": state.key.entity_id,
         "entity_type": state.key.entity_type,
@@ -253,6 +291,11 @@ def attributes_of(
     elif seen is not None:
         known = {name: value for name, value in seen._asdict().items() if value is not None}
         item["first_session"] = known | {"outcome": _OUTCOMES[seen.outcome]}
+    if rolled is not None and rolled is before.rolled:
+        kept += (ROLLED_UP, *FIGURES[state.key.entity_type])
+    elif rolled is not None:
+        known = {name: _plain(value) for name in _ROLLED_UP if (value := getattr(rolled, name)) is not None}
+        item |= {name: _plain(value) for name, value in rolled.figures.items()} | {ROLLED_UP: known}
     if state.folded_before is not None:
         item["folded_before"] = state.folded_before
     attributes = {name: to_attribute(value) for name, value in item.items()}

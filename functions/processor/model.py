@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 SECOND_MS = 1_000
+MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 3_600 * SECOND_MS
 DAY_MS = 24 * HOUR_MS
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
@@ -17,6 +17,12 @@ def count(**figures: int) -> None:
     """Adds counters to the invocation's metrics, named as given."""
     for name, value in figures.items():
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
+def describe(**properties: Any) -> None:
+    """Writes properties into the metrics document: read from the log alone, they are no metrics and cost none."""
+    for name, value in properties.items():
+        metrics.add_metadata(key=name, value=value)
 
 
 def count_by(name: str, dimension: str, figures: Mapping[str, int]) -> None:

@@ -17,7 +17,7 @@ earliest (nearly all are); otherwise it is wide. Rows are sorted by time, kind, 
 bytes.
 
 Rows are written one by one, and read so where few are looked at (`pack`, `narrow_row`, `facts_of`); all rows of many
-entities are read as columns (`things`). Pure.
+entities are read as columns (`things`, `sessions`). Pure.
 """
 
 import struct
@@ -85,6 +85,19 @@ class Hour(NamedTuple):
 
 
 NOTHING: Final = Packed(b"", b"", b"", b"", (), ())
+
+SESSIONS: Final = pl.Schema(
+    {
+        "entity": pl.UInt32,
+        "id": pl.UInt64,
+        "time": pl.Int64,  # epoch ms, as are the others
+        "subject": pl.String,
+        "subject_time": pl.Int64,  # null without a subject
+        "rating": pl.UInt16,  # ten-thousandths
+        "rating_time": pl.Int64,  # null without a rating
+    }
+)
+"""One row a session of an entity."""
 
 
 def assemble(narrow: bytes, wide: bytes, folded: bytes, subjects: Sequence[bytes], tutors: Sequence[bytes]) -> Packed:
@@ -320,6 +333,49 @@ def things(stored: Sequence[Packed]) -> pl.DataFrame:
             )
         )
     return frames[0] if len(frames) == 1 else pl.concat(frames)
+
+
+def sessions(stored: Sequence[Packed]) -> tuple[pl.DataFrame, list[int]]:
+    """The sessions of these entities, as `SESSIONS`; folded ones have no identity and are left out.
+
+    Beside them the positions of entities that refer to a subject that there is not: of these there is no row.
+    """
+    head, tail = pl.col("w1"), pl.col("w2")
+    time = (head // _U16).cast(pl.Int64)
+    frames = [
+        _words([each.narrow for each in stored], _NARROW, "w0", "w1", "w2")
+        .filter(head % 2 == SESSION)
+        .select("entity", **_session(tail // _U16 % _U16, time + (tail // _U32).cast(pl.Int64), time))
+    ]
+    if any(each.wide for each in stored):
+        wide = _words([each.wide for each in stored], _WIDE, "w0", "w1", "w2", "w4", "w6").filter(head % 2 == SESSION)
+        rating_time, subject_time = (pl.col(name).cast(pl.Int64) for name in ("w4", "w6"))
+        frames.append(wide.select("entity", **_session(tail // _U16, rating_time, subject_time)))
+    rows = pl.concat(frames)
+    # All entities' names in one list: an entity's begin where those of the entities before it end.
+    counts = pl.Series([len(each.subjects) for each in stored], dtype=pl.UInt32)
+    begins = counts.cum_sum() - counts
+    names = pl.Series([name.decode() for each in stored for name in each.subjects], dtype=pl.String)
+    of, code = rows["entity"], pl.col("subject")
+    damaged = rows.filter(code > counts.gather(of))["entity"].unique().sort()
+    if damaged.len():
+        rows = rows.filter(~pl.col("entity").is_in(damaged.implode()))
+        of = rows["entity"]
+    place = rows.select(pl.when(code > 0).then(begins.gather(of) + code - 1)).to_series()
+    return rows.with_columns(subject=names.gather(place)).select(SESSIONS.names()), damaged.to_list()
+
+
+def _session(rating: pl.Expr, rating_time: pl.Expr, subject_time: pl.Expr) -> dict[str, pl.Expr]:
+    """A session's columns; `subject` is still the position in the entity's own list."""
+    rated, subject = rating != _NO_RATING, pl.col("w2") % _U16
+    return {
+        "id": pl.col("w0"),
+        "time": (pl.col("w1") // _U16).cast(pl.Int64),
+        "subject": subject.cast(pl.UInt32),
+        "subject_time": pl.when(subject > 0).then(subject_time),
+        "rating": pl.when(rated).then(rating).cast(pl.UInt16),
+        "rating_time": pl.when(rated).then(rating_time),
+    }
 
 
 def _rating(rating: pl.Expr) -> dict[str, pl.Expr]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from . import alerts, packing, registers
+from . import alerts, packing, registers, rolled
 from .absorb import absorb
 from .alerts import AlertRules, Subject
 from .arrivals import Arrivals
@@ -137,6 +137,7 @@ def plan(
                 rejections.setdefault(entity, []).extend(no_room)
         registers_now.append(slots)
 
+    news = arrivals.facts.keys() | arrivals.updates.keys() | arrivals.rolled.keys()
     query = measure(packing.things(merged.facts), _standing(states, registers_now, as_of))
     measured = run(query.with_columns(alerts.levels(rules.alerts)))
     after, writes = [], {}
@@ -154,13 +155,16 @@ def plan(
                 folded_before=merged.folded_before.get(entity),
                 registers=registers_now[entity],
                 first_session=_first_session(state, merged.news.get(entity, ())),
+                rolled=rolled.newest(state.rolled, arrivals.rolled.get(entity)),
                 alerts=alerts.without(state.alerts, sent) if sent else state.alerts,
             ),
             figures,
             rules,
         )
         write = Write.of(state, done)
-        changed = bool(write.removals) or not WHEN_WRITTEN.issuperset(write.changes)
+        # Who has been forgotten since it was found due, or told of, is not made anew of nothing.
+        there = state.version or entity in news
+        changed = bool(there and (write.removals or not WHEN_WRITTEN.issuperset(write.changes)))
         if changed:
             writes[entity] = write
         after.append(done if changed else state)
@@ -171,9 +175,9 @@ def plan(
 def _finish(before: State, state: State, figures: Mapping[str, Any], rules: Rules) -> State:
     """The state with its alerts judged and its attributes made."""
     public = public_metrics(state, figures)
-    state.alerts = alerts.judge(
-        state.alerts, Subject(state.key, public, state.registers), figures, state.as_of, rules.alerts
-    )
+    subject = Subject(state.key, public, state.registers, state.rolled, figures["counted_7"])
+    level = alerts.levels_of(subject, figures, rules.alerts)
+    state.alerts = alerts.judge(state.alerts, subject, level, state.as_of, rules.alerts)
     due_at = _due_at(state, figures["next_change"], rules.alerts)
     state.stored = attributes_of(state, public, due_at, rules.due_partitions, before)
     return state

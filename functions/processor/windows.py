@@ -51,6 +51,7 @@ MEASURED: Final = pl.Schema(
         "avg_rating": pl.Int64,  # ten-thousandths
         "ratings_30d": pl.Int64,
         "session_velocity": pl.Int64,
+        "counted_7": pl.Int64,  # sessions of 7 days among the facts alone
         "health_score": pl.Float64,  # 100 until one is reported
         "next_change": pl.Int64,  # epoch ms, null when nothing changes by itself
     }

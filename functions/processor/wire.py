@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.loaders import Loader
 from botocore.session import Session
 
-_SERVICES: Final = ("dynamodb", "events", "s3", "sts", "sso", "sso-oidc", "signin")
+_SERVICES: Final = ("dynamodb", "events", "s3", "stepfunctions", "sts", "sso", "sso-oidc", "signin")
 """The processor's own, and those that credentials may come from."""
 _USER_AGENT: Final = f"Botocore/{botocore.__version__} md/iops-dashboard"
 """A fixed one: botocore puts its own together anew twice a call, at a seventh of a small call's CPU."""
@@ -111,12 +111,32 @@ class _Written(TypedDict, total=False):
     Responses: list[_Response]
 
 
+class _Scanned(TypedDict, total=False):
+    """What is used of a page of Scan's answer."""
+
+    Items: list[dict[str, _Value]]
+    LastEvaluatedKey: dict[str, _Value]
+
+
+class _Exported(TypedDict):
+    Item: dict[str, _Value]
+
+
 _ENCODER: Final = msgspec.json.Encoder()
+_EXPORTED: Final = msgspec.json.Decoder(_Exported)
 _ANSWERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "BatchGetItem": msgspec.json.Decoder(_Read),
     "BatchExecuteStatement": msgspec.json.Decoder(_Written),
+    "Scan": msgspec.json.Decoder(_Scanned),
 }
 _BODY: Final = "iops-dashboard.body"
+
+
+def exported_item(line: bytes) -> dict[str, Any]:
+    """The item of a line of a table's export in DynamoDB JSON, as a read gives it (DynamoDB developer guide, "DynamoDB
+    table export output format"). Raises msgspec.DecodeError for any other line."""
+    item: dict[str, Any] = _EXPORTED.decode(line)["Item"]
+    return item
 
 
 def _encode(params: dict[str, Any], context: dict[str, Any], **_: Any) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ It needs nothing but boto3, which comes with the runtime. It must not decide wha
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from random import Random
@@ -15,7 +16,7 @@ import boto3
 from botocore.config import Config
 
 from functions.simulator import live
-from functions.simulator.disorder import Shares, deliver
+from functions.simulator.disorder import Outgoing, Shares, deliver
 from functions.simulator.put import put
 
 DEFAULT_STREAMS, DEFAULT_EVENTS = 50, 10
@@ -89,11 +90,10 @@ def simulate(
     kinesis: Any, stream: str, *, seed: str, now: datetime, streams: int, events: int, shares: Shares
 ) -> dict[str, int]:
     """One run: make its events, disturb them as asked, put them on the stream; counts as `lambda_handler`."""
-    made = live.run(seed, now, streams, events)
-    records = deliver(made, shares, Random(f"disorder {seed} {now.isoformat()}"), now)
+    made, records = one_run(seed, now, streams, events, shares)
     sent = put(kinesis, stream, records)
     counts = {
-        "events": len(made),
+        "events": made,
         "records": len(records),
         "accepted": sent.accepted,
         "given_up": sent.given_up,
@@ -101,3 +101,15 @@ def simulate(
     }
     logger.info("Sent %d of %d records to %s", sent.accepted, len(records), stream, extra=counts)
     return counts
+
+
+def one_run(
+    seed: str, now: datetime, streams: int, events: int, shares: Shares, students: int = live.STUDENTS
+) -> tuple[int, list[Outgoing]]:
+    """One run's number of events, and its records in the order in which they arrive; arguments as `live.run`.
+
+    What arrives late arrives now and was long ago.
+    """
+    made = live.run(seed, now, streams, events, late=shares.late, students=students)
+    rng = Random(f"disorder {seed} {now.isoformat()}")
+    return len(made), deliver(made, replace(shares, late=0.0), rng, now)

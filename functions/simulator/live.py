@@ -21,7 +21,9 @@ def marketplace() -> Marketplace:
     return Marketplace("live", STUDENTS, TUTORS)
 
 
-def run(seed: str, now: datetime, streams: int, events: int) -> list[Event]:
+def run(
+    seed: str, now: datetime, streams: int, events: int, *, late: float = 0.0, students: int = STUDENTS
+) -> list[Event]:
     """The events of one run, in order of time; none is later than `now`.
 
     Parameters
@@ -43,13 +45,13 @@ def run(seed: str, now: datetime, streams: int, events: int) -> list[Event]:
         [
             event
             for number in range(streams)
-            for event in _stream(market, rng, ids, market.students[number::streams], now, events)
+            for event in _stream(market, rng, ids, market.students[number:students:streams], now, events, late)
         ]
     )
 
 
 def _stream(
-    market: Marketplace, rng: Random, ids: Ids, students: list[Student], now: datetime, length: int
+    market: Marketplace, rng: Random, ids: Ids, students: list[Student], now: datetime, length: int, late: float
 ) -> list[Event]:
     events: list[Event] = []
     order: list[Student] = []
@@ -59,6 +61,8 @@ def _stream(
             order = rng.sample(students, len(students))
             rounds += 1
         end = now - rounds * ROUND - timedelta(milliseconds=rng.randrange(60_000))
+        if late and rng.random() < late:
+            end -= timedelta(minutes=rng.randrange(60, 3_600))
         events += _scene(market, rng, ids, order.pop(), end)
     # A session whose completion finds no place in the stream is one that goes on.
     return events[:length]

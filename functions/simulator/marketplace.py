@@ -196,6 +196,19 @@ class Marketplace:
         }
         return started, _event("session_completed", end, {**common, **outcome}, source, student.region)
 
+    def joined(self, rng: Random, told: Sequence[Event], student: Student) -> list[Event]:
+        """What a group session's events say when told of another student in it, who comes and goes a little later."""
+        later = timedelta(milliseconds=rng.randrange(60_000))
+        events = []
+        for event in told:
+            payload = {**event.body["payload"], "student_id": student.student_id}
+            source = payload.pop("source")
+            del payload["timestamp"]
+            if event.event_type == "session_completed":
+                payload["student_rating"] = _stars(rng, 2.4 + 2.2 * self.mood(student, event.time), source)
+            events.append(_event(event.event_type, event.time + later, payload, source, student.region))
+        return events
+
     def walk_in(self, rng: Random, student: Student, time: datetime) -> Event:
         """A session held at a partner's, who reports completions only, and gives them no id."""
         subject = rng.choice(student.subjects)
@@ -283,7 +296,7 @@ class Marketplace:
         payload = {
             "subject": market.subject,
             "region": market.region,
-            "available_tutors": max(0, round(market.tutors * (1 - 0.8 * shortage)) + rng.randrange(-1, 2)),
+            "available_tutors": max(0, round(market.tutors * (1 - 0.9 * shortage)) + rng.randrange(-1, 2)),
             "active_students": max(0, round(market.students * (1 + 0.4 * shortage)) + rng.randrange(-4, 5)),
             "demand_score": demand,
             "supply_score": supply,

@@ -26,6 +26,8 @@ DAYS, DAYS_BEFORE = 35, 30
 STUDENTS, TUTORS = 120, 24
 REPORT_EVERY_DAYS, BALANCE_EVERY_DAYS = 3, 2
 HOUR = timedelta(hours=1)
+BREAK = timedelta(minutes=15)
+"""Between two sessions of a student."""
 
 
 def month(seed: str = SEED) -> list[Event]:
@@ -34,11 +36,16 @@ def month(seed: str = SEED) -> list[Event]:
     ids = Ids(run_id(seed, END))
     market = Marketplace(f"month {seed}", STUDENTS, TUTORS)
     begin = END - (DAYS + DAYS_BEFORE) * DAY
+    # One in ten is new this month.
+    joined = [END - rng.uniform(2, DAYS) * DAY if number % 10 == 3 else begin for number in range(STUDENTS)]
+    sessions = [
+        _sessions(market, rng, ids, student, since) for student, since in zip(market.students, joined, strict=True)
+    ]
+    _form_groups(market, rng, joined, sessions)
     events: list[Event] = []
     for number, student in enumerate(market.students):
-        # One in ten is new this month.
-        joined = END - rng.uniform(2, DAYS) * DAY if number % 10 == 3 else begin
-        events += _student(market, rng, ids, student, joined, first_report=number % REPORT_EVERY_DAYS)
+        events += [event for told in sessions[number] for event in told]
+        events += _care(market, rng, ids, student, joined[number], sessions[number], number % REPORT_EVERY_DAYS)
     for tutor in market.tutors:
         for day in range(DAYS + 1):
             time = _at(rng, END - day * DAY, 6, 10)
@@ -57,26 +64,63 @@ def _at(rng: Random, day: datetime, first_hour: int, last_hour: int) -> datetime
     return midnight + timedelta(minutes=minutes, milliseconds=rng.randrange(60_000))
 
 
-def _student(
-    market: Marketplace, rng: Random, ids: Ids, student: Student, joined: datetime, first_report: int
-) -> list[Event]:
-    events: list[Event] = []
-    session_times: list[datetime] = []
-    ratings: list[tuple[datetime, float]] = []
-    call_times: list[datetime] = []
+def _sessions(market: Marketplace, rng: Random, ids: Ids, student: Student, joined: datetime) -> list[list[Event]]:
+    """What is told of each session of a student's own, in order of time."""
+    sessions: list[list[Event]] = []
     time, free = joined, joined
     while time < END:
-        mood = market.mood(student, time)
         hourly = student.weekly_sessions / 7 / len(HOURS)
-        if rng.random() < hourly * activity(time) * mood:
+        if rng.random() < hourly * activity(time) * market.mood(student, time):
             start = max(free, time + timedelta(milliseconds=rng.randrange(3_600_000)))
-            told = _session(market, rng, ids, student, start)
-            events += told
-            session_times.append(start)
-            free = max(event.time for event in told) + 15 * timedelta(minutes=1)
-            rating = told[-1].body["payload"].get("student_rating")
-            if rating is not None:
-                ratings.append((told[-1].time, float(rating)))
+            sessions.append(_session(market, rng, ids, student, start))
+            free = max(event.time for event in sessions[-1]) + BREAK
+        time += HOUR
+    return sessions
+
+
+def _form_groups(market: Marketplace, rng: Random, joined: list[datetime], sessions: list[list[list[Event]]]) -> None:
+    """Adds to students' sessions, who have the same positions, the group sessions of others that they join.
+
+    Up to two who have the subject, the time and the heart join each.
+    """
+    groups = [told for own in sessions for told in own if told[0].body["payload"].get("session_type") == "group"]
+    for told in groups:
+        subject, begin, end = told[0].body["payload"]["subject"], told[0].time - BREAK, told[-1].time + BREAK
+        could = [
+            number
+            for number, student in enumerate(market.students)
+            if subject in student.subjects
+            and joined[number] < begin
+            and market.mood(student, begin) > 0.6
+            and all(own[-1].time < begin or end < own[0].time for own in sessions[number])
+        ]
+        for number in rng.sample(could, min(len(could), rng.randrange(3))):
+            sessions[number].append(market.joined(rng, told, market.students[number]))
+    for own in sessions:
+        own.sort(key=lambda told: told[0].time)
+
+
+def _care(
+    market: Marketplace,
+    rng: Random,
+    ids: Ids,
+    student: Student,
+    joined: datetime,
+    sessions: list[list[Event]],
+    first_report: int,
+) -> list[Event]:
+    """A student's calls, and the reports on their health."""
+    events: list[Event] = []
+    session_times = [told[0].time for told in sessions]
+    ratings = [
+        (told[-1].time, float(rating))
+        for told in sessions
+        if (rating := told[-1].body["payload"].get("student_rating")) is not None
+    ]
+    call_times: list[datetime] = []
+    time = joined
+    while time < END:
+        mood = market.mood(student, time)
         # Calls come in office hours.
         if 8 <= time.hour < 18 and rng.random() < 0.0015 + 0.035 * (1 - mood):
             call = market.call(rng, ids, student, time + timedelta(seconds=rng.randrange(3_600)))

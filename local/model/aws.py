@@ -6,6 +6,7 @@ Fast enough for property tests. `tests/e2e` runs the same store against an emula
 import io
 import re
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -13,6 +14,8 @@ from typing import Any
 
 Attributes = dict[str, dict[str, Any]]
 Key = tuple[str, str]
+
+_ITEMS_A_PAGE = 7
 
 _INSERT = re.compile(r'INSERT INTO "(?P<table>[^"]+)" VALUE \{(?P<names>.*)\}')
 _UPDATE = re.compile(
@@ -84,6 +87,38 @@ class _DynamoDb(_Service):
         self.aws.items[_key(item)] = item
         return {"TableName": update["table"]}
 
+    def describe_table(self, *, TableName: str) -> dict[str, Any]:
+        with self.aws.lock:
+            self.aws.calls["describe_table"] += 1
+            return {"Table": {"ItemCount": len(self.aws.items), "TableSizeBytes": 2_000 * len(self.aws.items)}}
+
+    def scan(
+        self,
+        *,
+        TableName: str,
+        Segment: int,
+        TotalSegments: int,
+        ProjectionExpression: str,
+        ExpressionAttributeNames: dict[str, str],
+        ExclusiveStartKey: Attributes | None = None,
+    ) -> dict[str, Any]:
+        """A page of a segment. A full one may be the last, which only an empty one after it then says."""
+        assert 0 <= Segment < TotalSegments
+        paths = [
+            [ExpressionAttributeNames[name] for name in path.split(".")] for path in ProjectionExpression.split(", ")
+        ]
+        with self.aws.lock:
+            self.aws.calls["scan"] += 1
+            after = _place(_key(ExclusiveStartKey)) if ExclusiveStartKey else (-1, ("", ""))
+            left = sorted(
+                place for place in map(_place, self.aws.items) if place[0] % TotalSegments == Segment and place > after
+            )
+            page = [self.aws.items[key] for _, key in left[:_ITEMS_A_PAGE]]
+        answer: dict[str, Any] = {"Items": [_projected(item, paths) for item in page]}
+        if len(page) == _ITEMS_A_PAGE:
+            answer["LastEvaluatedKey"] = {name: page[-1][name] for name in ("entity_id", "entity_type")}
+        return answer
+
     def get_paginator(self, operation: str) -> "_DynamoDb":
         assert operation == "query"
         return self
@@ -98,8 +133,8 @@ class _DynamoDb(_Service):
                 for item in self.aws.items.values()
                 if item.get("due_partition") == partition and int(item["due_at"]["N"]) <= int(now["N"])
             ]
-        for start in range(0, max(1, len(due)), 7):
-            yield {"Items": due[start : start + 7]}
+        for start in range(0, max(1, len(due)), _ITEMS_A_PAGE):
+            yield {"Items": due[start : start + _ITEMS_A_PAGE]}
 
 
 class _Events(_Service):
@@ -152,6 +187,26 @@ class _Kinesis(_Service):
 
 def _key(attributes: Attributes) -> Key:
     return attributes["entity_type"]["S"], attributes["entity_id"]["S"]
+
+
+def _place(key: Key) -> tuple[int, Key]:
+    """Where an item lies in the table: by a hash of its partition key, then by its key."""
+    return zlib.crc32(key[1].encode()), key
+
+
+def _projected(item: Attributes, paths: list[list[str]]) -> Attributes:
+    """Of an item what these paths name, maps within maps; what is not there is left out."""
+    projected: Attributes = {}
+    for *maps, name in paths:
+        source = item
+        for each in maps:
+            source = source.get(each, {"M": {}})["M"]
+        if name in source:
+            target = projected
+            for each in maps:
+                target = target.setdefault(each, {"M": {}})["M"]
+            target[name] = source[name]
+    return projected
 
 
 def _normalised(value: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What can go wrong between the processor and AWS, one call at a time: chosen by whoever drives the test.
+"""What can go wrong between the functions and AWS, one call at a time: chosen by whoever drives the test.
 
 A fault stands in for one call to one of AWS's services. It is asked for by the call's index, so that every call of a
 run can be hit in turn, and a seed is enough to repeat what happened.
@@ -95,7 +95,10 @@ KINDS: Final[Mapping[str, Mapping[str, Fault]]] = {
     },
     "put_events": {**_ANY_CALL, "entries refused": _some_entries_fail},
     "put_object": _ANY_CALL,
-    "query": {name: _ANY_CALL[name] for name in ("refused", "throttled", "died before")},
+    **{
+        operation: {name: _ANY_CALL[name] for name in ("refused", "throttled", "died before")}
+        for operation in ("query", "scan", "describe_table")
+    },
 }
 """The faults that each operation can meet, by name."""
 

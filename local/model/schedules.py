@@ -1,7 +1,8 @@
 """Random schedules: what a bad month does to a pipeline, drawn from one random source, and checked afterwards.
 
-A schedule puts records, delivers them through the mapping, splits and merges shards, lets the clock run, the roll run,
-other processes interfere and calls fail, as its random source says; then everything gets well and `World.check` looks.
+A schedule puts records, delivers them through the mapping, splits and merges shards, lets the clock, the roll and the
+rollup run, other processes interfere and calls fail, as its random source says; then everything gets well and
+`World.check` looks.
 """
 
 import random
@@ -9,10 +10,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from functions.processor.model import HOUR_MS
+from local.oracle import Rules
 
 from .events import any_event
 from .faults import KINDS
-from .world import World, world
+from .world import EVERY_ALERT, World, world
 
 
 @dataclass
@@ -22,7 +24,9 @@ class Summary:
     records: int = 0
     invocations: int = 0
     other_processes: int = 0
-    """Invocations and rolls that came between two calls of another."""
+    """Invocations, rolls and rollups that came between two calls of another."""
+    rollups: int = 0
+    """Rollups before everything got well, those among them."""
     reshards: int = 0
     faults: Counter[str] = field(default_factory=Counter)
 
@@ -43,6 +47,7 @@ def run(rng: random.Random, steps: int = 40) -> Summary:
         Naming the invariant that does not hold.
     """
     with world(
+        EVERY_ALERT if rng.random() < 0.5 else Rules(),
         shards=rng.randint(1, 3),
         batch_size=rng.choice((1, 3, 10, 100)),
         parallelization_factor=rng.choice((1, 1, 2, 10)),
@@ -55,7 +60,9 @@ def run(rng: random.Random, steps: int = 40) -> Summary:
         records, invocations = len(here.stream.records()), here.mapping.invocations
         here.settle()
         here.check()
-        return Summary(records, invocations, schedule.other_processes, schedule.reshards, here.aws.injected)
+        return Summary(
+            records, invocations, schedule.other_processes, schedule.rollups, schedule.reshards, here.aws.injected
+        )
 
 
 class _Schedule:
@@ -64,7 +71,7 @@ class _Schedule:
         self.rng = rng
         self.rate = rng.choice((0.0, 0.05, 0.2))
         self.nested = False
-        self.other_processes = self.reshards = 0
+        self.other_processes = self.rollups = self.reshards = 0
         here.aws.choose = self._fault
         here.aws.before = self._meanwhile
 
@@ -85,9 +92,11 @@ class _Schedule:
                 here.mapping.deliver(rng.choice(lanes))
         elif choice < 0.89:
             here.now_ms += rng.choice((1, 60_000, HOUR_MS))
-        elif choice < 0.93:
+        elif choice < 0.92:
             self._roll()
-        elif choice < 0.95:
+        elif choice < 0.94:
+            self._rollup()
+        elif choice < 0.955:
             self._reshard()
         elif choice < 0.97:
             here.mapping.replay()
@@ -114,6 +123,10 @@ class _Schedule:
     def _roll(self) -> None:
         self.here.call(self.here.roll)
 
+    def _rollup(self) -> None:
+        self.rollups += 1
+        self.here.call(self.here.rollup)
+
     def _fault(self, operation: str, _: int) -> str | None:
         return self.rng.choice(sorted(KINDS[operation])) if self.rng.random() < self.rate else None
 
@@ -131,8 +144,11 @@ class _Schedule:
         here, rng = self.here, self.rng
         self.other_processes += 1
         records = here.stream.records()
-        if rng.random() < 0.3 or not records:
+        choice = rng.random()
+        if choice < 0.2 or not records:
             self._roll()
+        elif choice < 0.4:
+            self._rollup()
         else:
             start = rng.randrange(len(records))
             some = records[start : start + rng.randint(1, 5)]

@@ -1,7 +1,9 @@
 """The endpoint answers as AWS does where the handlers can tell the difference, and counts what was asked of it."""
 
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -87,6 +89,27 @@ def test_a_table_is_restored_and_others_are_left_alone(endpoint: Endpoint) -> No
     endpoint.restore(TABLE)
     assert [item["version"] for item in endpoint.items_of(TABLE)] == [{"N": "1"}]
     assert [item["version"] for item in endpoint.items_of("other")] == [{"N": "7"}]
+
+
+def test_pages_go_to_segments_by_turns(endpoint: Endpoint, tmp_path: Path) -> None:
+    dynamodb = client(endpoint, "dynamodb")
+    for each in range(5):
+        page = [{**KEY, "version": {"N": str(each)}}]
+        (tmp_path / f"{each}.json").write_text(json.dumps(page))
+    endpoint.pages(tmp_path, 5, 1_000)
+    described = dynamodb.describe_table(TableName=TABLE)["Table"]
+    assert (described["ItemCount"], described["TableSizeBytes"]) == (5, 1_000)
+    for segments, expected in ((2, [["0", "2", "4"], ["1", "3"]]), (6, [["0"], ["1"], ["2"], ["3"], ["4"], []])):
+        pages = dynamodb.get_paginator("scan")
+        found = [
+            [
+                item["version"]["N"]
+                for page in pages.paginate(TableName=TABLE, Segment=each, TotalSegments=segments)
+                for item in page["Items"]
+            ]
+            for each in range(segments)
+        ]
+        assert found == expected
 
 
 def test_calls_are_recorded(endpoint: Endpoint) -> None:

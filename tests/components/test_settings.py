@@ -10,6 +10,7 @@ from settings import LOG_RETENTION_DAYS, Settings, SettingsError, key_of
 from tests.components.harness import PROJECT, ROOT, record, stack_config
 
 DECLARED: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
+UNUSABLE = "setting can't be used; correct them with `pulumi config set`:"
 
 
 def load(**config: Any) -> Settings:
@@ -20,8 +21,11 @@ def load(**config: Any) -> Settings:
 
 def test_pulumi_yaml_declares_the_same_keys_and_defaults() -> None:
     own = {key_of(item.name): item.default for item in fields(Settings)}
-    declared = {key: item["default"] for key, item in DECLARED.items()}
-    assert {key: tuple(v) if isinstance(v, list) else v for key, v in declared.items()} == own
+    # Pulumi declares no type for numbers that are not whole: these are strings.
+    as_declared = {
+        key: f"{v:g}" if isinstance(v, float) else list(v) if isinstance(v, tuple) else v for key, v in own.items()
+    }
+    assert {key: item["default"] for key, item in DECLARED.items()} == as_declared
 
 
 @pytest.mark.parametrize("key", DECLARED)
@@ -46,10 +50,12 @@ def test_values_are_read_by_their_types() -> None:
     settings = load(
         namePrefix="ours", production=True, batchSize=250, maxRetryAttempts=-1, maxRecordAgeSeconds=3600,
         architecture="arm64", alertEmailsCritical=["ops@example.org", "cto@example.org"],
+        velocityDropShare="0.25", demandSurgeScore=3.5, firstSessionSuccessBelow=1, noTutorsAlertEnabled=True,
     )  # fmt: skip
     assert settings == Settings(
         name_prefix="ours", production=True, batch_size=250, max_retry_attempts=-1, max_record_age_seconds=3600,
         architecture="arm64", alert_emails_critical=("ops@example.org", "cto@example.org"),
+        velocity_drop_share=0.25, demand_surge_score=3.5, first_session_success_below=1.0, no_tutors_alert_enabled=True,
     )  # fmt: skip
 
 
@@ -86,6 +92,16 @@ BAD = [
     ("healthCritical", "-1", "a whole number from 0 to 100"),
     ("renotifyHours", "0", "a whole number from 1 to 720"),
     ("maxReminders", "-1", "a whole number from 0 to 1000"),
+    *[
+        ("firstSessionSuccessBelow", bad, "a number from 0 to 1 with at most 4 decimals")
+        for bad in ("1.0001", "-0.1", ".5", "0.12345", "50%", "nan", "")
+    ],
+    ("firstSessionsLeast", "0", "a whole number from 1 to 1000000"),
+    ("velocityDropShare", "2", "a number from 0 to 1 with at most 4 decimals"),
+    ("velocityDropLeast", "1.5", "a whole number from 1 to 1000000"),
+    ("noTutorsAlertEnabled", "on", "true or false"),
+    ("demandSurgeScore", "1000.5", "a number from 0 to 1000 with at most 4 decimals"),
+    ("demandSurgeLeast", "0", "a whole number from 1 to 1000000"),
     ("futureToleranceMinutes", "1441", "a whole number from 0 to 1440"),
     ("rollIntervalMinutes", "0", "a whole number from 1 to 60"),
     ("duePartitions", "257", "a whole number from 1 to 256"),
@@ -112,7 +128,7 @@ BAD = [
 def test_a_bad_value_is_named_with_what_is_allowed(key: str, value: str, allowed: str) -> None:
     with pytest.raises(SettingsError) as raised:
         load(**{key: value})
-    assert str(raised.value) == f"1 setting can't be used:\n  {key} is {value!r}: it must be {allowed}"
+    assert str(raised.value) == f"1 {UNUSABLE}\n  {key} is {value!r}: it must be {allowed}"
 
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
@@ -130,14 +146,14 @@ CONFLICTS = [
 def test_settings_that_contradict_each_other(config: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError) as raised:
         load(**config)
-    assert str(raised.value) == f"1 setting can't be used:\n  {message}"
+    assert str(raised.value) == f"1 {UNUSABLE}\n  {message}"
 
 
 def test_all_problems_are_told_at_once_and_none_that_only_follows() -> None:
     with pytest.raises(SettingsError) as raised:
         load(batchSize=0, healthWarning=1000, healthCritical=90, maxRetryAttempts=-1)
     assert str(raised.value).splitlines() == [
-        "3 settings can't be used:",
+        "3 settings can't be used; correct them with `pulumi config set`:",
         "  batchSize is '0': it must be a whole number from 1 to 10000",
         "  healthWarning is '1000': it must be a whole number from 0 to 100",
         "  maxRecordAgeSeconds is -1: it must be 60 to 604800 when maxRetryAttempts is -1",

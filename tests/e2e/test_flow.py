@@ -32,9 +32,9 @@ def call(student: str, number: int) -> bytes:
     return event_json("ib_call_logged", payload, timestamp=ago(hours=number))
 
 
-def session(student: str, tutor: str, number: int) -> bytes:
+def session(student: str, tutor: str, number: int, **given: Any) -> bytes:
     payload = {"session_id": f"{student}-{number}", "student_id": student, "tutor_id": tutor, "student_rating": 4}
-    return event_json("session_completed", payload, timestamp=ago(hours=number))
+    return event_json("session_completed", payload | given, timestamp=ago(hours=number))
 
 
 def demand(subject: str) -> bytes:
@@ -99,10 +99,33 @@ def test_the_simulators_events_are_processed(flow: Flow) -> None:
     assert len(flow.items()) > len(before) + 20
 
 
+def test_the_rollup_counts_a_group_session_once_for_its_subject(flow: Flow) -> None:
+    group = {"session_id": "group", "subject": "subject_grouped", "tutor_rating": 4, "completed_successfully": True}
+    students = [f"stu_grouped_{number}" for number in range(3)]
+    lines = [session(student, "tut_grouped", 1, **group) for student in students]
+    records = process(flow, *lines, session(students[0], "tut_grouped", 2, subject="subject_grouped"), *lines)
+    names = {("student", student) for student in students}
+    names |= {("tutor", "tut_grouped"), ("subject", "subject_grouped")}
+    history = compare.History(records, flow.rules())
+
+    rolled_up = flow.rollup()
+    found = {entity: item for entity, item in flow.items().items() if entity in names}
+    assert compare.differing_items(compare.Reading(found, rolled_up["as_of"]), history, rolled_up["as_of"]) == []
+    subject, tutor = found["subject", "subject_grouped"], found["tutor", "tut_grouped"]
+    assert (subject["sessions_7d"], subject["avg_rating"], subject["active_students_30d"]) == (2, 4, 3)
+    # Of the first of them the first session is the other one, of which no outcome is known.
+    for item in (subject, tutor):
+        assert (item["first_sessions_30d"], item["first_session_success_rate"]) == (3, 1)
+        assert item["rolled_up"]["first_outcomes"] == 2
+
+    flow.rollup()
+    assert {entity: item for entity, item in flow.items().items() if entity in names} == found
+
+
 def test_time_alone_ends_counts_and_alerts_and_reminds(flow: Flow, in_process: InProcess) -> None:
     student, tutor, subject = "stu_aging", "tut_aging", "subject_aging"
     lines = [
-        *(session(student, tutor, number) for number in (1, 2, 3)),
+        *(session(student, tutor, number, subject=subject) for number in (1, 2, 3)),
         *(call(student, number) for number in (1, 2, 3)),
         health(student, 60),
         demand(subject),
@@ -113,9 +136,10 @@ def test_time_alone_ends_counts_and_alerts_and_reminds(flow: Flow, in_process: I
     history = compare.History(records, flow.rules())
 
     def items() -> dict[tuple[str, str], Any]:
+        as_of = in_process.rollup()["as_of"]
         found = {entity: item for entity, item in flow.items().items() if entity in names}
         assert found.keys() == names
-        assert compare.differing_items(found, history, started) == []
+        assert compare.differing_items(compare.Reading(found, as_of), history, started) == []
         return found
 
     def rolled_at(now_ms: int) -> list[tuple[str, str, str]]:
@@ -124,6 +148,7 @@ def test_time_alone_ends_counts_and_alerts_and_reminds(flow: Flow, in_process: I
 
     now = items()
     assert now["student", student]["sessions_7d"] == now["tutor", tutor]["sessions_30d"] == 3
+    assert now["subject", subject]["sessions_7d"] == 3
     assert sorted(about(flow.alerts(), student, subject)) == [
         ("high_ib_call_frequency", "warning", "firing"),
         ("low_health_score", "warning", "firing"),
@@ -136,14 +161,18 @@ def test_time_alone_ends_counts_and_alerts_and_reminds(flow: Flow, in_process: I
     assert rolled_at(started + 6 * 25 * HOUR_MS) == []  # five reminders, and no more
 
     assert rolled_at(started + 8 * DAY_MS) == []
-    assert items()["student", student]["sessions_7d"] == 0
+    now = items()
+    assert now["student", student]["sessions_7d"] == now["subject", subject]["sessions_7d"] == 0
+    assert now["subject", subject]["sessions_14d"] == 3
     assert rolled_at(started + 15 * DAY_MS) == [("high_ib_call_frequency", "warning", "resolved")]
     assert rolled_at(started + 31 * DAY_MS) == []
-    for entity in (("student", student), ("tutor", tutor)):
-        item = items()[entity]
-        counts = {name for name in item if name.startswith(("sessions_", "ib_calls_", "ratings_"))}
+    now = items()
+    for entity in (("student", student), ("tutor", tutor), ("subject", subject)):
+        item = now[entity]
+        counted = ("sessions_", "ib_calls_", "ratings_", "first_sessions_", "active_students_30d")
+        counts = {name for name in item if name.startswith(counted)}
         assert {item[name] for name in counts | {"avg_rating", "session_velocity"}} == {0}
-    assert items()["student", student]["alerts"].keys() == {"low_health_score"}  # a report lasts until the next
+    assert now["student", student]["alerts"].keys() == {"low_health_score"}  # a report lasts until the next
 
 
 def test_a_replay_with_the_clock_held_writes_nothing(flow: Flow, in_process: InProcess) -> None:

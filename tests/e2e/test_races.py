@@ -14,6 +14,7 @@ from functions.processor.item import State
 from functions.processor.model import EntityKey
 from functions.processor.plan import Rules, Write, plan
 from functions.processor.process import Processor
+from functions.processor.rolled import FIGURES, Rolled
 from local.deploy import Deployment
 from tests.e2e.conftest import InProcess
 from tests.functions.processor.deployment import NOW, event_json, record
@@ -131,6 +132,30 @@ def test_processes_that_race_for_one_entity_lose_nothing_and_tell_once(
         "high_ib_call_frequency": (1, 1)
     }
     assert state.alerts.outbox == ()
+    assert sum(outcome.conflicts for outcome in outcomes) > 0, "nobody raced"
+
+
+def test_rollups_that_race_with_processors_for_one_subject_leave_all_of_both(
+    config: Config, table: store.MetricsTable, codec: str
+) -> None:
+    key = EntityKey("subject", f"subject hot {codec}")
+
+    def supply(region: int) -> Arrivals:
+        payload = {"subject": key.entity_id, "region": f"region {codec} {region}", "balance_status": "balanced"}
+        return arrivals(event_json("supply_demand_update", payload))
+
+    def figures(number: int) -> Arrivals:
+        counted = dict.fromkeys(FIGURES["subject"], 0) | {"sessions_30d": number}
+        return Arrivals.of_rolled({key: Rolled(NOW + number, counted)})
+
+    deliveries = [each for number in range(6) for each in (supply(number), figures(number))]
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(lambda each: Processor(config).run(each, deadline()), deliveries))
+
+    assert not any(outcome.failed for outcome in outcomes)
+    state = table.read([key], deadline()).states[key]
+    assert state.registers.keys() == {f"region {codec} {number}" for number in range(6)}
+    assert (state.rolled, state.stored["sessions_30d"]) == (deliveries[-1].rolled[0], {"N": "5"})
     assert sum(outcome.conflicts for outcome in outcomes) > 0, "nobody raced"
 
 

@@ -1,12 +1,13 @@
 """The comparison finds what is wrong: each test spoils one thing."""
 
+import json
 from typing import Any
 
 import pytest
 
 from local import compare
 from local.flow import Item
-from local.oracle import EntityKey, Record, Rules, iso
+from local.oracle import DAY_MS, EntityKey, Record, Rules, iso
 
 NOW = 1_795_428_000_000
 RULES = Rules()
@@ -43,7 +44,7 @@ def alert(**changes: str) -> dict[str, str]:
 
 
 def differing(items: dict[EntityKey, Item]) -> list[str]:
-    return compare.differing_items(items, compare.History(RECORDS, RULES), NOW)
+    return compare.differing_items(compare.Reading(items), compare.History(RECORDS, RULES), NOW)
 
 
 def test_equal_items_have_no_difference() -> None:
@@ -70,6 +71,107 @@ def test_a_missing_and_a_surplus_item_are_differences() -> None:
         "student stu_1 is missing",
         "subject algebra.region is north, recomputed 0",
     ]
+
+
+# -- what a rollup writes ---------------------------------------------------------------------------------------------
+
+TUTOR = ("tutor", "tut_1")
+ROLLED_AT = NOW - DAY_MS
+
+
+def session_record(sequence: str, student: str, **said: Any) -> Record:
+    named = {"session_id": "s", "student_id": student, "tutor_id": "tut_1", "subject": "algebra"}
+    body = {"event_type": "session_completed", "timestamp": iso(NOW - 7 * DAY_MS), "payload": named | said}
+    return Record(json.dumps(body).encode(), NOW - 6 * DAY_MS, sequence)
+
+
+GROUP = [session_record("1", "stu_1", tutor_rating=4), session_record("2", "stu_2", completed_successfully=False)]
+"""A session of two students, a week before `NOW`: in the last 7 days when it was rolled up."""
+
+
+def rolled_up() -> dict[EntityKey, Item]:
+    """The items of `GROUP`, rolled up at `ROLLED_AT`; those of the students as of then, the others as of `NOW`."""
+    windows = {"sessions_7d": 1, "sessions_14d": 1, "sessions_30d": 1, "session_velocity": 1}
+    first = {"first_session_success_rate": 0, "rolled_up": {"as_of": ROLLED_AT, "first_outcomes": 1}}
+    student = windows | {"as_of": ROLLED_AT, "avg_rating": 0, "ratings_30d": 0, "ib_calls_7d": 0, "ib_calls_14d": 0}
+    week_later = {"as_of": NOW, "sessions_7d": 0, "sessions_14d": 1, "sessions_30d": 1, "session_velocity": -1}
+    rated = {"avg_rating": 4, "ratings_30d": 1}
+    items: dict[EntityKey, Item] = {
+        ("student", "stu_1"): student | {"health_score": 100},
+        ("student", "stu_2"): student | {"health_score": 100},
+        TUTOR: week_later | rated | first | {"health_score": 100, "first_sessions_30d": 2},
+        SUBJECT: windows
+        | rated
+        | first
+        | {"as_of": NOW, "regions": {}, "active_students_30d": 2, "first_sessions_30d": 2},
+    }
+    return {key: {"entity_type": key[0], "entity_id": key[1], "alerts": {}} | item for key, item in items.items()}
+
+
+def differing_from_group(items: dict[EntityKey, Item], rolled_up_ms: int | None = ROLLED_AT) -> list[str]:
+    return compare.differing_items(compare.Reading(items, rolled_up_ms), compare.History(GROUP, RULES), NOW)
+
+
+def test_what_a_rollup_has_written_is_compared_as_of_the_rollup() -> None:
+    assert differing_from_group(rolled_up()) == []
+    assert differing_from_group(rolled_up(), NOW) == [
+        "subject algebra.session_velocity is 1, recomputed -1",
+        "subject algebra.sessions_7d is 1, recomputed 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entity", "changes", "difference"),
+    [
+        (SUBJECT, {"sessions_14d": 2}, "subject algebra.sessions_14d is 2, recomputed 1"),
+        (SUBJECT, {"active_students_30d": 1}, "subject algebra.active_students_30d is 1, recomputed 2"),
+        (TUTOR, {"first_session_success_rate": 1}, "tutor tut_1.first_session_success_rate is 1, recomputed 0"),
+        (TUTOR, {"rolled_up": {"as_of": NOW}}, "tutor tut_1.rolled_up.first_outcomes is None, recomputed 1"),
+        (
+            SUBJECT,
+            {"rolled_up": {"as_of": ROLLED_AT, "first_outcomes": 1, "surge_score": 2.5}},
+            "subject algebra.rolled_up.surge_score is 2.5, recomputed None",
+        ),
+    ],
+)
+def test_a_wrong_figure_of_a_rollup_is_a_difference(
+    entity: EntityKey, changes: dict[str, Any], difference: str
+) -> None:
+    items = rolled_up()
+    items[entity] |= changes
+    assert differing_from_group(items) == [difference]
+
+
+def test_a_subject_that_only_sessions_name_must_be_there_once_a_rollup_has_counted_one() -> None:
+    items = rolled_up()
+    del items[SUBJECT]
+    assert differing_from_group(items) == ["subject algebra is missing"]
+    assert differing_from_group(items, NOW + 31 * DAY_MS)[0] != "subject algebra is missing"
+    zeros = dict.fromkeys(compare.ROLLED_ATTRIBUTES["subject"], 0)
+    items[SUBJECT] = rolled_up()[SUBJECT] | zeros | {"rolled_up": {"as_of": NOW, "first_outcomes": 0}}
+    late = differing_from_group(items, NOW + 31 * DAY_MS)
+    assert [each for each in late if "subject" in each] == []
+
+
+def test_a_tutor_without_the_figures_of_a_rollup_is_a_difference() -> None:
+    items = rolled_up()
+    del items[TUTOR]["first_sessions_30d"], items[TUTOR]["rolled_up"]
+    assert differing_from_group(items) == [
+        "tutor tut_1.first_sessions_30d is None, recomputed 2",
+        "tutor tut_1.rolled_up.first_outcomes is None, recomputed 1",
+    ]
+
+
+def test_a_subject_some_of_whose_sessions_are_folded_is_not_compared_with_what_a_rollup_should_have_found() -> None:
+    items = rolled_up()
+    items[TUTOR]["folded_before"] = NOW
+    items[SUBJECT] |= {"sessions_7d": 0, "ratings_30d": 0}
+    assert differing_from_group(items) == []
+    items[SUBJECT]["regions"] = {"north": {}}
+    assert differing_from_group(items) == ["subject algebra.regions is {'north': {}}, recomputed {}"]
+
+
+# -- quarantine and alerts --------------------------------------------------------------------------------------------
 
 
 def test_the_quarantine_is_compared_by_record_and_reason() -> None:
@@ -103,10 +205,10 @@ def test_alerts_are_compared_with_what_was_told_and_delivered(
 
 def test_an_alert_without_a_change_is_unexplained() -> None:
     history = compare.History(RECORDS, RULES)
-    items = {STUDENT: item()}
+    reading = compare.Reading({STUDENT: item()})
 
-    assert compare.unexplained_alerts([alert(status="reminder")], items, items, history) == []
-    assert compare.unexplained_alerts([alert(), alert(status="resolved")], items, items, history) == [
+    assert compare.unexplained_alerts([alert(status="reminder")], reading, reading, history) == []
+    assert compare.unexplained_alerts([alert(), alert(status="resolved")], reading, reading, history) == [
         "firing low_health_score of student stu_1: low",
         "resolved low_health_score of student stu_1: low",
     ]

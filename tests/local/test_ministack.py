@@ -104,7 +104,7 @@ def test_one_that_dies_says_so_with_its_last_words() -> None:
             assert eventually(lambda: local_aws.supervisor.poll() is not None)
             local_aws.client("sts").get_caller_identity()
 
-    with pytest.raises(LocalAwsError, match=r"has ended; the end of its log:\n(.|\n)*Ready"):
+    with pytest.raises(LocalAwsError, match=r"has ended; see the end of its log:\n(.|\n)*Ready"):
         lose_it()
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from local.model import enumeration
 from local.model.faults import KINDS
-from local.model.world import world
+from local.model.world import EVERY_ALERT, world
 
 CALLS = enumeration.calls()
 every_call = pytest.mark.parametrize("index", range(len(CALLS)), ids=[f"{i}-{call}" for i, call in enumerate(CALLS)])
@@ -12,7 +12,7 @@ every_call = pytest.mark.parametrize("index", range(len(CALLS)), ids=[f"{i}-{cal
 
 def test_the_batch_calls_everything_that_the_processor_can_call() -> None:
     assert set(CALLS) == set(KINDS)
-    assert len(enumeration.cases()) > 100
+    assert len(enumeration.cases()) > 200
 
 
 @every_call
@@ -23,7 +23,7 @@ def test_a_call_that_fails_in_any_way_changes_nothing_in_the_end(index: int) -> 
 
 @every_call
 def test_another_process_may_live_its_whole_life_before_any_call(index: int) -> None:
-    with world() as here:
+    with world(EVERY_ALERT) as here:
         come = [index]
 
         def meanwhile(_: str) -> None:
@@ -32,6 +32,7 @@ def test_another_process_may_live_its_whole_life_before_any_call(index: int) -> 
                 records = [record.as_delivered() for record in here.stream.records()]
                 assert here.invoke({"Records": records}) == {"batchItemFailures": []}
                 here.roll()
+                here.rollup()
 
         here.aws.before = meanwhile
         enumeration.deliver_and_roll(here)

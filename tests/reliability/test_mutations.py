@@ -10,9 +10,10 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+import polars as pl
 import pytest
 
-from functions.processor import absorb, facts, handler, process, publish, store
+from functions.processor import absorb, facts, handler, process, publish, registers, rolled, sessions, store
 from functions.processor.arrivals import Arrivals, gather
 from functions.processor.clients import client
 from functions.processor.deadline import Deadline
@@ -20,6 +21,9 @@ from functions.processor.facts import Fact
 from functions.processor.item import attributes_of
 from functions.processor.model import Event
 from functions.processor.plan import Write
+from functions.processor.registers import FirstSession
+from functions.processor.rolled import Rolled
+from functions.processor.sessions import KEY
 from local.model import schedules
 from local.model.world import Violation
 
@@ -116,4 +120,54 @@ def test_a_counter_instead_of_facts_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
     take, numbers = absorb.EntityFacts.take, count(1)
     monkeypatch.setattr(absorb.EntityFacts, "take", counted)
+    assert caught()
+
+
+def test_sessions_summed_over_items_instead_of_distinct_ones_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def summed(copies: pl.LazyFrame, as_of: int) -> pl.LazyFrame:
+        each_its_own = copies.drop("id").with_row_index("id").with_columns(pl.col("id").cast(pl.UInt64))
+        return daily(each_its_own, as_of)
+
+    daily = sessions.daily
+    monkeypatch.setattr(sessions, "daily", summed)
+    assert caught()
+
+
+def test_partitions_by_time_instead_of_identity_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Partial sums of what is not disjoint: start and completion of a session may be in two partitions."""
+
+    def daily_of_halves(copies: pl.LazyFrame, as_of: int) -> pl.LazyFrame:
+        halves = [copies.filter(pl.col("time") % 2 == half) for half in (0, 1)]
+        return pl.concat([daily(half, as_of) for half in halves])
+
+    daily = sessions.daily
+    monkeypatch.setattr(sessions, "daily", daily_of_halves)
+    assert caught()
+
+
+def test_figures_that_are_lost_when_the_processor_writes_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def only_new(_: Rolled | None, arrived: Rolled | None) -> Rolled | None:
+        return arrived
+
+    monkeypatch.setattr(rolled, "newest", only_new)
+    assert caught()
+
+
+def test_figures_that_are_not_put_back_to_zero_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_what_is_left(found: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+        nothing = (pl.col("sessions_30d").fill_null(0) == 0) & (pl.col("first_sessions_30d") == 0)
+        stored = known.filter(pl.col("first_sessions_30d").is_not_null())
+        return changed(found, known).join(stored.join(found.filter(nothing), on=KEY), on=KEY, how="anti")
+
+    changed = sessions.changed
+    monkeypatch.setattr(sessions, "changed", of_what_is_left)
+    assert caught()
+
+
+def test_a_first_session_that_stays_as_it_was_first_told_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stays(known: FirstSession, other: FirstSession) -> FirstSession:
+        return known if known.session == other.session else first(known, other)
+
+    first = registers.first
+    monkeypatch.setattr(registers, "first", stays)
     assert caught()

@@ -1,7 +1,7 @@
 """What a record says stays a value: no statement's text, no key outside its field, no line of a log, no path in S3.
 
 And it is bounded. Most limits have a test where they are made: lengths and ranges of fields, 100 subjects of 256 bytes
-(`test_validate`), 200 regions of a subject (`test_registers`, `test_handler`), 20 notifications waiting and 20 regions
+(`test_validate`), 200 regions of a subject (`test_registers`, `test_handler`), 18 notifications waiting and 20 regions
 named in one (`test_alerts`), rows and bytes of facts (`test_folding`), quotations of bad data (`test_decode`). Here is
 what they come to together.
 """
@@ -16,11 +16,18 @@ from unittest import mock
 
 import pytest
 
+from functions.processor.alerts import MOST_IN_OUTBOX
+from functions.processor.arrivals import Arrivals
+from functions.processor.config import config
+from functions.processor.deadline import Deadline
 from functions.processor.item import from_attribute
-from functions.processor.model import DAY_MS, HOUR_MS, to_iso
+from functions.processor.model import DAY_MS, HOUR_MS, EntityKey, to_iso
 from functions.processor.observability import logger
+from functions.processor.process import Processor
+from functions.processor.rolled import FIGURES, Rolled
 from functions.processor.validate import RULES
-from local.model.world import BEGINNING, World, world
+from local.model.world import BEGINNING, EVERY_ALERT, World, world
+from local.oracle import Rules
 from tests.functions.processor.deployment import Deployment, deployed, record
 from tests.functions.processor.faults import Faults, down
 from tests.functions.processor.logs import Logs
@@ -368,32 +375,72 @@ def bus_is_down(operation: str, _: int) -> str | None:
     return "refused" if operation == "put_events" else None
 
 
-def test_the_largest_subject_with_the_most_to_tell_fits_into_an_item_and_its_alerts_into_a_call() -> None:
-    """200 regions in high demand with the longest names, while the bus is down until the outbox is full."""
+AS_USUAL = Rules()
+
+
+def longest_name(number: int) -> str:
+    """A name of 128 bytes, each of them six in JSON."""
+    return chr(14 + number // 18) + chr(14 + number % 18) + ESCAPED * 126
+
+
+def roll_up_the_largest_figures(here: World, name: str) -> None:
+    """Gives a subject a rollup's figures that take as many digits as they can, and fire what they can."""
+    counts = dict.fromkeys(FIGURES["subject"], 999999999)
+    fractions = {"avg_rating": 4.9999, "first_session_success_rate": 0.5999, "session_velocity": -999_999_999}
+    rolled = Rolled(here.now_ms, counts | fractions, 999_999_999, 99_999_999.5, 99_999_999.9)
+    Processor(config()).run(Arrivals.of_rolled({EntityKey("subject", name): rolled}), Deadline(lambda: 120_000))
+
+
+@pytest.mark.parametrize(
+    ("rules", "reminders", "others"),
+    [(EVERY_ALERT, "5", 4), (AS_USUAL, "1000", 0)],
+    ids=["every alert", "no end of reminders"],
+)
+def test_the_largest_subject_with_the_most_to_tell_fits_into_an_item_and_its_alerts_into_a_call(
+    rules: Rules, reminders: str, others: int
+) -> None:
+    """200 regions in high demand with the longest names, a rollup's figures, the other alerts told and reminded of to
+    the end; and then the bus is down until the outbox is full of the longest notifications."""
     name = ESCAPED * 128
-    with world(batch_size=1000) as here, noted(here) as calls:
+    with (
+        mock.patch.dict("os.environ", MAX_REMINDERS=reminders),
+        world(rules, batch_size=1000) as here,
+        noted(here) as calls,
+    ):
+
+        def put_all(status: str) -> None:
+            for region in range(200):
+                figures = dict.fromkeys(("demand_score", "supply_score"), 123456789.12345679)
+                counts = {"available_tutors": 0, "active_students": 999_999_999}
+                names = {"subject": name, "region": longest_name(region), "balance_status": status}
+                put(here, "supply_demand_update", here.now_ms, **{**names, **figures, **counts})
+            here.mapping.drain()
+
+        def waiting() -> int:
+            return len(here.memory.items["subject", name].get("outbox", {"L": ()})["L"])
+
+        put_all(ESCAPED * 64)
+        roll_up_the_largest_figures(here, name)
+        for _ in range(6):
+            here.now_ms += DAY_MS
+            here.roll()
+        assert len(from_attribute(here.memory.items["subject", name]["alerts"])) == others
+        events_before = len(here.memory.events)
         here.aws.choose = bus_is_down
-        while len(here.memory.items.get(("subject", name), {}).get("outbox", {"L": ()})["L"]) < 20:
+        while waiting() < MOST_IN_OUTBOX:
             for status in ("high_demand", ESCAPED * 64):
-                for region in range(200):
-                    figures = dict.fromkeys(("demand_score", "supply_score"), 123456789.12345679)
-                    counts = dict.fromkeys(("available_tutors", "active_students"), 999_999_999)
-                    region_name = f"{region:03d}{ESCAPED * 125}"
-                    put(
-                        here,
-                        "supply_demand_update",
-                        here.now_ms,
-                        **{"subject": name, "region": region_name, "balance_status": status, **figures, **counts},
-                    )
-                here.mapping.drain()
-                for _ in range(5 if status == "high_demand" else 0):
+                put_all(status)
+                while status == "high_demand" and waiting() < MOST_IN_OUTBOX:
                     here.now_ms += DAY_MS
+                    before = waiting()
                     here.mapping.invoke({"Records": [here.stream.records()[-1].as_delivered()]})
+                    if waiting() == before:
+                        break
                 here.now_ms += 1
         assert 300_000 < size_of(here, "subject", name) < ITEM_BYTES
         here.aws.choose = lambda _operation, _index: None
         here.roll()
-        assert len(here.memory.events) >= 20
+        assert len(here.memory.events) >= events_before + MOST_IN_OUTBOX
         sent = [sum(len(entry["Detail"].encode()) for entry in call["Entries"]) for call in calls.of("put_events")]
         assert 100_000 < max(sent) < CALL_BYTES
         assert max(len(each["Statement"]) for each in calls.statements()) < 8192
@@ -451,7 +498,7 @@ def test_while_the_outbox_is_full_a_flapping_alert_grows_nothing_and_in_the_end_
             here.mapping.drain()
             sizes.append(size_of(here, "student", "stu_1"))
             here.now_ms += 60_000
-        assert len(here.memory.items["student", "stu_1"]["outbox"]["L"]) == 20
+        assert len(here.memory.items["student", "stu_1"]["outbox"]["L"]) == MOST_IN_OUTBOX
         assert max(sizes) < 15_000
         assert abs(sizes[-1] - sizes[-20]) < 50
         here.settle()

@@ -2,12 +2,12 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from functions.processor import handler, roll
+from functions.processor import handler, roll, rollup
 from functions.processor.item import from_attribute
 from functions.processor.model import Record, from_iso
 from local.model.aws import FakeAws
@@ -73,7 +73,7 @@ class Clock:
 
 @dataclass
 class Deployment:
-    """The handler and the roll over AWS in memory."""
+    """The handler, the roll and the rollup over AWS in memory."""
 
     aws: FakeAws = field(default_factory=FakeAws)
     clock: Clock = field(default_factory=Clock)
@@ -95,6 +95,10 @@ class Deployment:
         rolled: dict[str, int | bool] = roll.lambda_handler({}, self.context)
         return rolled
 
+    def rollup(self) -> dict[str, int]:
+        rolled_up: dict[str, int] = rollup.lambda_handler({}, self.context)
+        return rolled_up
+
     def item(self, entity_type: str, entity_id: str) -> dict[str, Any]:
         stored = self.aws.items[entity_type, entity_id]
         return {name: from_attribute(value) for name, value in stored.items()}
@@ -105,8 +109,9 @@ class Deployment:
 
 
 @contextmanager
-def deployed() -> Iterator[Deployment]:
-    """The functions over AWS in memory, with a clock that stands still and nothing kept from elsewhere."""
+def deployed(changes: Mapping[str, str] | None = None) -> Iterator[Deployment]:
+    """The functions over AWS in memory, with a clock that stands still and nothing kept from elsewhere; with what
+    `changes` has other than `ENVIRONMENT`."""
     made = Deployment()
-    with process(ENVIRONMENT, made.aws.client, lambda: made.clock.ms):
+    with process(ENVIRONMENT | dict(changes or {}), made.aws.client, lambda: made.clock.ms):
         yield made

@@ -1,6 +1,7 @@
 """Alerts: when each fires, the whole life of one, and what is told in which words."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
@@ -10,10 +11,14 @@ from hypothesis import strategies as st
 
 from functions.processor.alerts import (
     ALERT_TYPES,
+    DEMAND_SURGE,
+    FIRST_SESSION_SUCCESS_LOW,
     HIGH_IB_CALL_FREQUENCY,
     LOW_HEALTH_SCORE,
     MOST_IN_OUTBOX,
     NO_ALERTS,
+    NO_TUTORS_AVAILABLE,
+    SESSION_VELOCITY_DROP,
     SEVERITIES,
     SUPPLY_DEMAND_IMBALANCE,
     AlertRules,
@@ -22,16 +27,24 @@ from functions.processor.alerts import (
     describe,
     judge,
     levels,
+    levels_of,
     next_reminder,
     without,
 )
 from functions.processor.model import HOUR_MS, EntityKey, to_iso
 from functions.processor.registers import Register
+from functions.processor.rolled import Rolled
 
 from .deployment import NOW
 
-STUDENT = Subject(EntityKey("student", "stu_1"), {"health_score": 45, "sessions_7d": 2, "ib_calls_14d": 3}, {})
-QUIET = dict.fromkeys(ALERT_TYPES, 0)
+STUDENT = Subject(
+    EntityKey("student", "stu_1"),
+    {"health_score": 45, "sessions_7d": 9, "ib_calls_14d": 3, "session_velocity": -5},
+    {},
+    counted_7d=2,
+)
+QUIET = dict.fromkeys(ALERT_TYPES["student"], 0)
+ALWAYS_ON = (HIGH_IB_CALL_FREQUENCY, LOW_HEALTH_SCORE, SUPPLY_DEMAND_IMBALANCE)
 WARNING, CRITICAL = SEVERITIES.index("warning"), SEVERITIES.index("critical")
 
 
@@ -74,6 +87,166 @@ def test_thresholds_are_configuration() -> None:
         LOW_HEALTH_SCORE: "warning",
     }
     assert level(rules, health_score=19.0) == {LOW_HEALTH_SCORE: "critical"}
+
+
+# -- those that are off by default ------------------------------------------------------------------------------------
+
+
+def rolled_subject(sessions: int = 70, before: int = 20, **given: Any) -> Subject:
+    """Subject algebra with a rollup's figures."""
+    figures = {
+        "sessions_7d": sessions,
+        "session_velocity": sessions - before,
+        "first_sessions_30d": 12,
+        "first_session_success_rate": 0.4,
+    }
+    figures |= {name: value for name, value in given.items() if name in figures}
+    beside = {name: value for name, value in given.items() if name not in figures}
+    return Subject(EntityKey("subject", "algebra"), {}, {}, Rolled(NOW, figures, **({"first_outcomes": 10} | beside)))
+
+
+def of_student(last: int, before: int, key: EntityKey = STUDENT.key) -> Subject:
+    return STUDENT._replace(key=key, metrics={**STUDENT.metrics, "session_velocity": last - before}, counted_7d=last)
+
+
+def of_supply(entity_type: Any, **figures: int) -> Subject:
+    return Subject(EntityKey(entity_type, "algebra"), figures, {})
+
+
+def fires(subject: Subject, **rules: Any) -> dict[str, str]:
+    """What fires, of an entity that those which are always on leave alone."""
+    found = levels_of(subject, dict.fromkeys(ALWAYS_ON, 0), AlertRules(**rules))
+    return {alert_type: SEVERITIES[value] for alert_type, value in found.items() if value}
+
+
+@pytest.mark.parametrize("entity_type", ["subject", "tutor"])
+@pytest.mark.parametrize(
+    ("rate", "known", "below", "least", "firing"),
+    [
+        (0.3999, 10, 0.4, 10, True),
+        (0.4, 10, 0.4, 10, False),
+        (0.4001, 10, 0.4, 10, False),
+        (0.3999, 9, 0.4, 10, False),
+        (0.3999, 11, 0.4, 10, True),
+        (0, 1, 0.0001, 1, True),
+        (0, 10, 0, 1, False),
+        (0.9999, 10, 1, 1, True),
+        (1, 10, 1, 1, False),
+    ],
+)
+def test_first_session_success_is_low_below_the_bound_with_enough_of_known_outcome(
+    entity_type: Any, rate: float, known: int, below: float, least: int, firing: bool
+) -> None:
+    subject = rolled_subject(first_session_success_rate=rate, first_outcomes=known)
+    subject = subject._replace(key=EntityKey(entity_type, "e1"))
+    rules = {"first_session_success_below": below, "first_sessions_least": least}
+    assert fires(subject, **rules) == ({FIRST_SESSION_SUCCESS_LOW: "warning"} if firing else {})
+
+
+@pytest.mark.parametrize("made", [of_student, rolled_subject], ids=["student", "subject"])
+@pytest.mark.parametrize(
+    ("last", "before", "share", "least", "firing"),
+    [
+        (2, 6, 0.5, 4, True),
+        (3, 6, 0.5, 4, False),
+        (4, 6, 0.5, 4, False),
+        (0, 3, 0.5, 4, False),
+        (0, 4, 0.5, 4, True),
+        (3, 4, 1, 4, True),
+        (4, 4, 1, 4, False),
+        (0, 9, 0, 1, False),
+        (0, 0, 1, 1, False),
+        (7, 100, 0.07, 4, False),  # the product in floats is 7.000000000000001
+        (6, 100, 0.07, 4, True),
+    ],
+)
+def test_velocity_drops_below_a_share_of_a_week_that_had_enough(
+    made: Callable[[int, int], Subject], last: int, before: int, share: float, least: int, firing: bool
+) -> None:
+    rules = {"velocity_drop_share": share, "velocity_drop_least": least}
+    assert fires(made(last, before), **rules) == ({SESSION_VELOCITY_DROP: "warning"} if firing else {})
+
+
+@pytest.mark.parametrize("entity_type", ["subject", "region"])
+@pytest.mark.parametrize(
+    ("figures", "firing"),
+    [
+        ({"available_tutors": 0, "active_students": 1}, True),
+        ({"available_tutors": 1, "active_students": 1}, False),
+        ({"available_tutors": 0, "active_students": 0}, False),
+        ({"available_tutors": 0}, False),
+        ({"active_students": 1}, False),
+        ({}, False),
+    ],
+)
+def test_no_tutors_are_available_when_there_are_none_and_somebody_is_there_to_be_taught(
+    entity_type: Any, figures: dict[str, int], firing: bool
+) -> None:
+    found = fires(of_supply(entity_type, **figures), no_tutors_alert=True)
+    assert found == ({NO_TUTORS_AVAILABLE: "critical"} if firing else {})
+
+
+@pytest.mark.parametrize(
+    ("score", "sessions", "bound", "least", "firing"),
+    [
+        (3.4, 70, 3.5, 10, False),
+        (3.5, 70, 3.5, 10, True),
+        (3.6, 70, 3.5, 10, True),
+        (99.9, 9, 3.5, 10, False),
+        (99.9, 10, 3.5, 10, True),
+        (None, 70, 3.5, 10, False),
+        (99.9, 70, 0, 1, False),
+        (0.0, 70, 0, 1, False),
+    ],
+)
+def test_demand_surges_from_the_score_on_with_enough_sessions(
+    score: float | None, sessions: int, bound: float, least: int, firing: bool
+) -> None:
+    subject = rolled_subject(sessions, usual_daily=3.0, surge_score=score)
+    rules = {"demand_surge_score": bound, "demand_surge_least": least}
+    assert fires(subject, **rules) == ({DEMAND_SURGE: "info"} if firing else {})
+
+
+ALL_ON: dict[str, Any] = {
+    "first_session_success_below": 1,
+    "first_sessions_least": 1,
+    "velocity_drop_share": 1,
+    "velocity_drop_least": 1,
+    "no_tutors_alert": True,
+    "demand_surge_score": 0.1,
+    "demand_surge_least": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("entity_type", "firing"),
+    [
+        ("student", {SESSION_VELOCITY_DROP}),
+        ("tutor", {FIRST_SESSION_SUCCESS_LOW}),
+        ("subject", {FIRST_SESSION_SUCCESS_LOW, SESSION_VELOCITY_DROP, NO_TUTORS_AVAILABLE, DEMAND_SURGE}),
+        ("region", {NO_TUTORS_AVAILABLE}),
+    ],
+)
+def test_no_entity_is_judged_for_what_cannot_be_of_it(entity_type: Any, firing: set[str]) -> None:
+    """Even one that has all figures of all types."""
+    subject = rolled_subject(1, 9, usual_daily=1.0, surge_score=9.0)._replace(
+        key=EntityKey(entity_type, "e1"),
+        metrics={"available_tutors": 0, "active_students": 1, "session_velocity": -8},
+        counted_7d=1,
+    )
+    assert set(fires(subject, **ALL_ON)) == firing
+    assert fires(subject) == {}
+    assert levels_of(subject, dict.fromkeys(ALWAYS_ON, 0), AlertRules()).keys() == set(
+        ALERT_TYPES[subject.key.entity_type]
+    )
+
+
+def test_before_the_first_rollup_nothing_is_known_of_what_it_finds_out() -> None:
+    for entity_type in ("subject", "tutor"):
+        assert fires(of_supply(entity_type), **ALL_ON) == {}
+
+
+# -- the life of an alert ---------------------------------------------------------------------------------------------
 
 
 class Life:
@@ -202,7 +375,7 @@ def test_judging_again_from_the_same_state_makes_the_same_notification() -> None
 
 
 def test_no_two_entities_or_types_share_an_id() -> None:
-    rules, everything = AlertRules(), dict.fromkeys(ALERT_TYPES[:2], WARNING) | {SUPPLY_DEMAND_IMBALANCE: 0}
+    rules, everything = AlertRules(), dict.fromkeys((HIGH_IB_CALL_FREQUENCY, LOW_HEALTH_SCORE), WARNING)
     others = [
         STUDENT,
         STUDENT._replace(key=EntityKey("student", "stu_2")),
@@ -255,7 +428,7 @@ steps = st.lists(
             {
                 HIGH_IB_CALL_FREQUENCY: st.sampled_from([0, WARNING]),
                 LOW_HEALTH_SCORE: st.sampled_from([0, WARNING, CRITICAL]),
-                SUPPLY_DEMAND_IMBALANCE: st.just(0),
+                SESSION_VELOCITY_DROP: st.sampled_from([0, WARNING]),
             }
         ),
         st.integers(1, 30),
@@ -285,7 +458,7 @@ def test_however_slowly_the_outbox_empties_what_was_told_adds_up_to_what_is_firi
         name: SEVERITIES[now] for name, now in steps[-1][0].items() if now
     }
     assert len({each["alert_id"] for each in told}) == len(told)
-    for alert_type in ALERT_TYPES:
+    for alert_type in QUIET:
         mine = [each for each in told if each["alert_type"] == alert_type]
         episodes = dict.fromkeys(each["episode_id"] for each in mine)
         for number, episode in enumerate(episodes, 1):
@@ -324,13 +497,13 @@ def demand(**regions: tuple[int, str, int | None]) -> Subject:
         (
             LOW_HEALTH_SCORE,
             STUDENT,
-            {"health_score": 45, "sessions_7d": 2, "ib_calls_14d": 3},
+            {"health_score": 45, "sessions_7d": 9, "ib_calls_14d": 3},
             "Student stu_1 has low health score: 45.0",
         ),
         (
             LOW_HEALTH_SCORE,
             STUDENT._replace(metrics={**STUDENT.metrics, "health_score": 49.75}),
-            {"health_score": 49.75, "sessions_7d": 2, "ib_calls_14d": 3},
+            {"health_score": 49.75, "sessions_7d": 9, "ib_calls_14d": 3},
             "Student stu_1 has low health score: 49.75",
         ),
         (
@@ -387,6 +560,72 @@ def demand(**regions: tuple[int, str, int | None]) -> Subject:
             },
             "High demand detected for algebra (Demand: n/a, Supply: n/a)",
         ),
+        (
+            FIRST_SESSION_SUCCESS_LOW,
+            rolled_subject(),
+            {"first_session_success_rate": 0.4, "first_outcomes": 10, "first_sessions_30d": 12},
+            "Subject algebra has a first session success rate of 0.4 (4 of 10)",
+        ),
+        (
+            FIRST_SESSION_SUCCESS_LOW,
+            rolled_subject(first_session_success_rate=0, first_outcomes=7)._replace(key=EntityKey("tutor", "tut_1")),
+            {"first_session_success_rate": 0, "first_outcomes": 7, "first_sessions_30d": 12},
+            "Tutor tut_1 has a first session success rate of 0.0 (0 of 7)",
+        ),
+        (
+            FIRST_SESSION_SUCCESS_LOW,
+            rolled_subject(first_session_success_rate=0.6667, first_outcomes=9_999),
+            {"first_session_success_rate": 0.6667, "first_outcomes": 9_999, "first_sessions_30d": 12},
+            "Subject algebra has a first session success rate of 0.6667 (6666 of 9999)",
+        ),
+        (
+            FIRST_SESSION_SUCCESS_LOW,
+            rolled_subject()._replace(rolled=None),
+            dict.fromkeys(("first_session_success_rate", "first_outcomes", "first_sessions_30d"), "n/a"),
+            "Subject algebra has a first session success rate of n/a",
+        ),
+        (
+            SESSION_VELOCITY_DROP,
+            of_student(1, 6),
+            {"counted_7d": 1, "counted_7d_before": 6},
+            "Student stu_1 has 1 sessions in 7 days after 6 in the 7 before",
+        ),
+        (
+            SESSION_VELOCITY_DROP,
+            rolled_subject(10, 60),
+            {"counted_7d": 10, "counted_7d_before": 60},
+            "Subject algebra has 10 sessions in 7 days after 60 in the 7 before",
+        ),
+        (
+            SESSION_VELOCITY_DROP,
+            rolled_subject()._replace(rolled=None),
+            {"counted_7d": "n/a", "counted_7d_before": "n/a"},
+            "Subject algebra has n/a sessions in 7 days after n/a in the 7 before",
+        ),
+        (
+            NO_TUTORS_AVAILABLE,
+            of_supply("subject", available_tutors=0, active_students=12),
+            {"available_tutors": 0, "active_students": 12},
+            "No tutors available for algebra (Active students: 12)",
+        ),
+        (
+            NO_TUTORS_AVAILABLE,
+            of_supply("region"),
+            {"available_tutors": "n/a", "active_students": "n/a"},
+            "No tutors available for algebra (Active students: n/a)",
+        ),
+        (
+            DEMAND_SURGE,
+            rolled_subject(usual_daily=3, surge_score=4.2),
+            {"sessions_7d": 70, "usual_daily": 3, "surge_score": 4.2},
+            "Demand surge for algebra: 70 sessions in 7 days, usually 3.0 a day",
+        ),
+        (
+            DEMAND_SURGE,
+            rolled_subject(1),
+            {"sessions_7d": 1, "usual_daily": "n/a", "surge_score": "n/a"},
+            "Demand surge for algebra: 1 sessions in 7 days, usually n/a a day",
+        ),
     ],
 )
 def test_details_and_messages(alert_type: str, subject: Subject, details: dict[str, Any], message: str) -> None:
@@ -415,7 +654,7 @@ def test_a_notification_is_exactly_the_contracts_detail() -> None:
         "status": "firing",
         "entity_id": "stu_1",
         "entity_type": "student",
-        "details": {"health_score": 45, "sessions_7d": 2, "ib_calls_14d": 3},
+        "details": {"health_score": 45, "sessions_7d": 9, "ib_calls_14d": 3},
         "message": "Student stu_1 has low health score: 45.0",
         "timestamp": "2026-11-23T10:00:00.000Z",
         "started_at": "2026-11-23T10:00:00.000Z",

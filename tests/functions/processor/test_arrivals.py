@@ -7,6 +7,7 @@ from functions.processor.decode import decode
 from functions.processor.facts import CALL, SESSION, SUCCESS, Fact, fact_id, told
 from functions.processor.model import EntityKey
 from functions.processor.registers import Register, Update
+from functions.processor.rolled import Rolled
 
 from .deployment import NOW, event_json, record
 from .test_fast_path import USUAL
@@ -75,3 +76,12 @@ def test_the_records_of_an_entity_are_all_that_name_it() -> None:
     arrivals = gathered(call, other, health, ("session_started", USUAL["session_started"]), call)
     assert [sorted(arrivals.records(entity)) for entity in range(3)] == [[0, 2, 3, 4], [1], [3]]
     assert sorted(arrivals.only([1, 0]).records(1)) == [0, 2, 3, 4]
+
+
+def test_what_a_rollup_has_found_out_is_by_entity_and_stays_so_in_a_part() -> None:
+    tutor, subject = (Rolled(NOW, {"first_sessions_30d": number}) for number in range(2))
+    arrivals = Arrivals.of_rolled({TUTOR: tutor, EntityKey("subject", "algebra"): subject})
+    assert arrivals == Arrivals([TUTOR, EntityKey("subject", "algebra")], {}, {}, {0: tutor, 1: subject})
+    assert arrivals.only([1]) == Arrivals([EntityKey("subject", "algebra")], {}, {}, {0: subject})
+    assert arrivals.only([1]).only([]) == Arrivals.none([])
+    assert arrivals.records(0) == []

@@ -1,5 +1,7 @@
 """Clients are made when they are first needed and once, with limits that let a call end before the reserve is used."""
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -39,6 +41,22 @@ def test_what_only_reads_makes_no_client_of_another_service(made: list[str]) -> 
     with nothing_kept():
         MetricsTable("metrics").read([EntityKey("student", "stu_1")], Deadline(lambda: 120_000))
     assert made == ["dynamodb"]
+
+
+def test_when_a_call_raises_the_others_are_done_before_that_is_known() -> None:
+    done, first = [], threading.Event()
+
+    def call(number: int) -> None:
+        if not number:
+            first.set()
+            raise ValueError("the first")
+        first.wait()
+        time.sleep(0.01)
+        done.append(number)
+
+    with pytest.raises(ValueError, match="the first"):
+        clients.in_parallel(call, range(20))
+    assert sorted(done) == list(range(1, 20))
 
 
 @pytest.mark.parametrize("service", ["dynamodb", "events", "s3"])

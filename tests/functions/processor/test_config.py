@@ -19,7 +19,7 @@ def test_the_resources_names_suffice() -> None:
         event_bus_name="iops-dashboard-alerts",
         quarantine_bucket="iops-dashboard-quarantine",
         future_tolerance_ms=600_000,
-        rules=Rules(AlertRules(3, 70, 50, 24, 5), due_partitions=16),
+        rules=Rules(AlertRules(3, 70, 50, 24, 5, 0, 5, 0, 4, False, 0, 10), due_partitions=16),
     )
 
 
@@ -32,10 +32,17 @@ def test_every_number_can_be_set() -> None:
         "HEALTH_CRITICAL": "60",
         "RENOTIFY_HOURS": "0.5",
         "MAX_REMINDERS": "0",
+        "FIRST_SESSION_SUCCESS_BELOW": "0.5",
+        "FIRST_SESSIONS_LEAST": "6",
+        "VELOCITY_DROP_SHARE": "1",
+        "VELOCITY_DROP_LEAST": "7",
+        "NO_TUTORS_ALERT": "true",
+        "DEMAND_SURGE_SCORE": "3.5",
+        "DEMAND_SURGE_LEAST": "8",
     }
     config = Config.from_environment(NAMES | numbers)
     assert config.future_tolerance_ms == 0
-    assert config.rules == Rules(AlertRules(10, 80.5, 60.0, 0.5, 0), due_partitions=1)
+    assert config.rules == Rules(AlertRules(10, 80.5, 60.0, 0.5, 0, 0.5, 6, 1.0, 7, True, 3.5, 8), due_partitions=1)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -59,6 +66,14 @@ def test_a_missing_name_is_named(name: str) -> None:
         ("HEALTH_CRITICAL", "nan", "a number from 0.0"),
         ("RENOTIFY_HOURS", "daily", "a number from 0.0"),
         ("MAX_REMINDERS", "-1", "a whole number from 0"),
+        ("FIRST_SESSION_SUCCESS_BELOW", "1.1", "a number from 0.0 to 1.0"),
+        ("FIRST_SESSIONS_LEAST", "0", "a whole number from 1"),
+        ("VELOCITY_DROP_SHARE", "nan", "a number from 0.0 to 1.0"),
+        ("VELOCITY_DROP_LEAST", "4.0", "a whole number from 1"),
+        ("NO_TUTORS_ALERT", "True", "true or false"),
+        ("NO_TUTORS_ALERT", "", "true or false"),
+        ("DEMAND_SURGE_SCORE", "inf", "a number from 0.0"),
+        ("DEMAND_SURGE_LEAST", "ten", "a whole number from 1"),
     ],
 )
 def test_a_number_that_is_not_allowed_is_named_with_its_value_and_what_is_allowed(

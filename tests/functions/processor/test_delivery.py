@@ -10,17 +10,28 @@ import random
 import re
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.processor import partitions, rollup
 from functions.processor.model import DAY_MS, Record
 from local import oracle
-from local.model.world import public_items
+from local.model.world import EVERY_ALERT, environment_of, public_items
 
 from .deployment import NOW, Deployment, deployed, record
 from .strategies import streams
 
 RANDOM = st.randoms(use_true_random=False)
+AS_SHIPPED = oracle.Rules()
+RULES = st.sampled_from([AS_SHIPPED, EVERY_ALERT])
+
+
+@pytest.fixture(autouse=True)
+def few_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few as can be told from one: a rollup of a few items takes as long as there are partitions and segments."""
+    monkeypatch.setattr(partitions, "_FEWEST", 2)
+    monkeypatch.setattr(rollup, "PARALLEL_CALLS", 2)
 
 
 def public(deployment: Deployment) -> dict[tuple[str, str], dict[str, Any]]:
@@ -28,10 +39,18 @@ def public(deployment: Deployment) -> dict[tuple[str, str], dict[str, Any]]:
     return public_items(deployment.aws)
 
 
-def recomputed(records: list[Record], as_of: int) -> oracle.Recomputed:
-    return oracle.recompute(
-        [oracle.Record(base64.b64decode(each.data), each.arrival_ms, each.sequence_number) for each in records], as_of
-    )
+def recomputed(
+    records: list[Record], as_of: int, rules: oracle.Rules = AS_SHIPPED, *, rolled_up: bool = False
+) -> oracle.Recomputed:
+    """The recomputation at a moment, with a rollup at the same one or without any."""
+    given = [oracle.Record(base64.b64decode(each.data), each.arrival_ms, each.sequence_number) for each in records]
+    return oracle.recompute(given, as_of, rules, oracle.roll_up(given, as_of, rules) if rolled_up else None)
+
+
+def expected_of(deployment: Deployment, expected: oracle.Recomputed) -> dict[tuple[str, str], dict[str, Any]]:
+    """What must be in the table: of subjects that outlive their sessions those that an earlier rollup has made."""
+    outlived = {key: item for key, item in expected.outlived.items() if key in deployment.aws.items}
+    return expected.entities | outlived
 
 
 def facts(deployment: Deployment) -> dict[tuple[str, str], Any]:
@@ -59,20 +78,27 @@ def deliver_somehow(deployment: Deployment, records: list[Record], rng: random.R
         assert deployment.deliver(*batch) == []
 
 
-@given(streams, RANDOM)
-def test_metrics_equal_the_recomputation_however_records_are_delivered(stream: list[bytes], rng: random.Random) -> None:
+@given(streams, RANDOM, RULES)
+def test_metrics_equal_the_recomputation_however_records_are_delivered(
+    stream: list[bytes], rng: random.Random, rules: oracle.Rules
+) -> None:
     records = [record(data, position) for position, data in enumerate(stream)]
-    with deployed() as once:
+    environment = environment_of(rules)
+    with deployed(environment) as once:
         assert once.deliver(*records) == []
+        assert public(once) == recomputed(records, NOW, rules).entities
+        once.rollup()
         in_order = public(once), facts(once)
-    with deployed() as other:
+    with deployed(environment) as other:
         deliver_somehow(other, records, rng)
+        other.rollup()
         somehow = public(other), facts(other)
         writes = other.aws.writes()
         assert other.deliver(*records) == []
+        assert other.rollup()["written"] == 0
         assert other.aws.writes() == writes, "a replay with the clock held writes nothing"
 
-    expected = recomputed(records, NOW)
+    expected = recomputed(records, NOW, rules, rolled_up=True)
     assert in_order[0] == expected.entities
     assert somehow == in_order
     assert {key.rpartition("/")[2].removesuffix(".json") for key in other.aws.objects} == set(expected.rejected)
@@ -80,23 +106,32 @@ def test_metrics_equal_the_recomputation_however_records_are_delivered(stream: l
         assert kept["reason"] == expected.rejected[kept["sequence_number"]]
 
 
-@given(streams, st.lists(st.integers(0, 12 * 86_400).map(lambda seconds: seconds * 1000), min_size=1, max_size=4))
-def test_the_roll_keeps_metrics_true_as_time_passes(stream: list[bytes], steps: list[int]) -> None:
+@given(
+    streams, st.lists(st.integers(1, 12 * 86_400).map(lambda seconds: seconds * 1000), min_size=1, max_size=4), RULES
+)
+def test_roll_and_rollup_keep_metrics_true_as_time_passes(
+    stream: list[bytes], steps: list[int], rules: oracle.Rules
+) -> None:
     records = [record(data, position) for position, data in enumerate(stream)]
-    with deployed() as deployment:
+    with deployed(environment_of(rules)) as deployment:
         deployment.deliver(*records)
+        deployment.rollup()
         for step in steps:
             deployment.clock.ms += step
             assert deployment.roll()["complete"]
-            assert public(deployment) == recomputed(records, deployment.clock.ms).entities
+            assert deployment.rollup()["as_of"] == deployment.clock.ms
+            expected = recomputed(records, deployment.clock.ms, rules, rolled_up=True)
+            assert public(deployment) == expected_of(deployment, expected)
 
 
 @given(streams)
 def test_after_31_days_every_count_is_zero(stream: list[bytes]) -> None:
     with deployed() as deployment:
         deployment.deliver(*stream)
+        deployment.rollup()
         deployment.clock.ms += 31 * DAY_MS
         deployment.roll()
+        deployment.rollup()
         for item in public(deployment).values():
             counts = [value for name, value in item.items() if re.fullmatch(r".*_\d+d|session_velocity", name)]
             assert not any(counts)
@@ -104,9 +139,12 @@ def test_after_31_days_every_count_is_zero(stream: list[bytes]) -> None:
 
 @given(streams)
 def test_every_transition_is_told_once_under_one_id(stream: list[bytes]) -> None:
-    with deployed() as deployment:
-        for data in stream:
+    with deployed(environment_of(EVERY_ALERT)) as deployment:
+        for position, data in enumerate(stream):
             deployment.deliver(data)
+            if position % 8 == 0:
+                deployment.clock.ms += 1
+                deployment.rollup()
         told = deployment.told()
         ids = [alert["alert_id"] for alert in told]
         assert len(ids) == len(set(ids))

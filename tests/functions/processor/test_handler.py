@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from functions.processor.model import DAY_MS, HOUR_MS, to_iso
+from functions.processor import handler
+from functions.processor.model import DAY_MS, HOUR_MS, Event, to_iso
 from functions.processor.observability import logger
 
 from .deployment import NOW, Deployment, deployed, event_json, record
@@ -92,6 +93,36 @@ def test_it_emits_metrics(deployment: Deployment, capsys: pytest.CaptureFixture[
         "AlertsSent[alert_type=low_health_score]": (1, "Count"),
         "BatchLag": (5_000, "Milliseconds"),
     }
+
+
+def test_its_metrics_document_says_what_came_when_and_how_long_it_took(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Properties of the document, which are no metrics."""
+    deployment.deliver(
+        call("stu_1"),
+        call("stu_1", "c2", HOUR_MS // 2),
+        call("stu_2", "c3", 10 * 3_650 * DAY_MS),
+        health("stu_1", 90),
+        b"x",
+    )
+    (document,) = (json.loads(line) for line in capsys.readouterr().out.splitlines() if "EventsByHour" in line)
+    assert document["EventsByHour"] == {
+        "ib_call_logged": {"2026-11-23T10": 1, "2026-11-23T09": 1, "1926-12-18T10": 1},
+        "customer_health_update": {"2026-11-23T10": 1},
+    }
+    assert document["BatchMilliseconds"] == 0  # the clock stands still
+    (directive,) = document["_aws"]["CloudWatchMetrics"]
+    assert not {"EventsByHour", "BatchMilliseconds"} & {metric["Name"] for metric in directive["Metrics"]}
+    deployment.deliver(call("stu_3"))
+    (document,) = (json.loads(line) for line in capsys.readouterr().out.splitlines() if "EventsByHour" in line)
+    assert document["EventsByHour"] == {"ib_call_logged": {"2026-11-23T10": 1}}  # of this batch alone
+
+
+def test_what_came_when_fits_into_a_log_event_however_far_apart_it_was() -> None:
+    """10,000 records, the largest batch, each of an hour of its own; a log event holds 256 KB."""
+    events = [Event(number, "supply_demand_update", number * HOUR_MS, {}, "") for number in range(10_000)]
+    assert len(json.dumps(handler._events_by_hour(events))) < 220_000
 
 
 def test_what_says_nothing_new_and_what_comes_late_is_counted(

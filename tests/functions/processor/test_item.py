@@ -23,6 +23,7 @@ from functions.processor.item import (
 from functions.processor.model import EntityKey
 from functions.processor.packing import assemble, narrow_row
 from functions.processor.registers import FirstSession, Register
+from functions.processor.rolled import Rolled
 
 from .deployment import NOW
 
@@ -91,6 +92,17 @@ AVAILABILITY = {
 FACTS = assemble(narrow_row(told(SESSION, 1, NOW, subject="algebra"), 1, 0), b"", b"", [b"algebra"], [])
 EPISODES = Episodes(episode=2, notification=3, sent_at=NOW, highest=2, reminders=1)
 FIRST = FirstSession(NOW, 2**64 - 1, "algebra", NOW, "tut_1", NOW + 1, SUCCESS, NOW + 2)
+FIGURES_OF_SUBJECT = {
+    "sessions_7d": 3,
+    "sessions_14d": 4,
+    "sessions_30d": 5,
+    "session_velocity": -1,
+    "avg_rating": 4.3333,
+    "ratings_30d": 3,
+    "active_students_30d": 2,
+    "first_sessions_30d": 6,
+    "first_session_success_rate": 1.0,
+}
 
 CASES: dict[str, tuple[State, Attributes]] = {
     "a student": (state("student"), SESSIONS | CALLS),
@@ -199,6 +211,38 @@ CASES: dict[str, tuple[State, Attributes]] = {
         | {
             "facts": {"B": FACTS.blob},
             "folded_before": {"N": str(NOW - 1)},
+        },
+    ),
+    "a subject of which only a rollup knows": (
+        state("subject", rolled=Rolled(NOW - 1, FIGURES_OF_SUBJECT, 4, 2.5, 12.3)),
+        {
+            "regions": {"M": {}},
+            "sessions_7d": {"N": "3"},
+            "sessions_14d": {"N": "4"},
+            "sessions_30d": {"N": "5"},
+            "session_velocity": {"N": "-1"},
+            "avg_rating": {"N": "4.3333"},
+            "ratings_30d": {"N": "3"},
+            "active_students_30d": {"N": "2"},
+            "first_sessions_30d": {"N": "6"},
+            "first_session_success_rate": {"N": "1"},
+            "rolled_up": {
+                "M": {
+                    "as_of": {"N": str(NOW - 1)},
+                    "first_outcomes": {"N": "4"},
+                    "usual_daily": {"N": "2.5"},
+                    "surge_score": {"N": "12.3"},
+                }
+            },
+        },
+    ),
+    "a tutor that a rollup knows": (
+        state("tutor", rolled=Rolled(NOW, {"first_sessions_30d": 2, "first_session_success_rate": 0.5})),
+        SESSIONS
+        | {
+            "first_sessions_30d": {"N": "2"},
+            "first_session_success_rate": {"N": "0.5"},
+            "rolled_up": {"M": {"as_of": {"N": str(NOW)}, "first_outcomes": {"N": "0"}}},
         },
     ),
     "alerts": (

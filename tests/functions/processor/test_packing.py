@@ -11,7 +11,17 @@ from polars.testing import assert_frame_equal
 
 from functions.processor.facts import CALL, FAILURE, SESSION, SUCCESS
 from functions.processor.model import DAY_MS, HOUR_MS
-from functions.processor.packing import NOTHING, UnreadableFacts, facts_of, is_plain, narrow_row, read
+from functions.processor.packing import (
+    NOTHING,
+    SESSIONS,
+    UnreadableFacts,
+    assemble,
+    facts_of,
+    is_plain,
+    narrow_row,
+    read,
+    sessions,
+)
 from functions.processor.packing import things as packing_things
 from functions.processor.windows import THINGS
 
@@ -95,6 +105,35 @@ def test_what_windows_are_made_of_is_read_from_the_bytes(facts: pl.DataFrame, fo
     read_back = packing_things([packed[0], packed[1], packed[2]])
     assert read_back.schema == THINGS
     assert_frame_equal(read_back, things_of(facts, folded), check_row_order=False)
+
+
+@given(states, folds)
+def test_sessions_are_read_from_the_bytes_of_many(facts: pl.DataFrame, folded: pl.DataFrame) -> None:
+    packed = pack(facts, folded, [0, 1, 2])
+    read_back, damaged = sessions([packed[0], packed[1], packed[2]])
+    assert (read_back.schema, damaged) == (SESSIONS, [])
+    said = facts.filter(pl.col("kind") == SESSION).select(pl.col(name).cast(dtype) for name, dtype in SESSIONS.items())
+    assert_frame_equal(read_back.sort("entity", "time", "id"), said.sort("entity", "time", "id"))
+
+
+def test_sessions_of_nobody_are_none() -> None:
+    assert_frame_equal(sessions([])[0], SESSIONS.to_frame())
+    assert_frame_equal(sessions([NOTHING, NOTHING])[0], SESSIONS.to_frame())
+
+
+@pytest.mark.parametrize("entity", [0, 1, 2])
+def test_who_refers_to_a_subject_that_there_is_not_is_left_out_alone(entity: int) -> None:
+    sound = pack(rows(*NARROW, *WIDE), NO_HOURS, [0])[0]
+    beyond = fact(told(NOW))
+    torn = assemble(sound.narrow + narrow_row(beyond, len(sound.subjects) + 1, 0), b"", b"", sound.subjects, ())
+    stored = [sound, sound]
+    stored.insert(entity, torn)
+    read_back, damaged = sessions(stored)
+    assert damaged == [entity]
+    others = [each for each in range(3) if each != entity]
+    alone, _ = sessions([NOTHING if each == entity else sound for each in range(3)])
+    assert read_back["entity"].unique().sort().to_list() == others
+    assert_frame_equal(read_back, alone)
 
 
 def test_no_facts_are_no_bytes() -> None:

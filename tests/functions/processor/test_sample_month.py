@@ -8,11 +8,23 @@ import pytest
 from functions.processor.clients import chunks
 from functions.processor.model import DAY_MS, Record
 from local.events_file import read
+from local.model.world import environment_of
+from local.oracle import Rules
 
-from .deployment import NOW, Deployment, record
-from .test_delivery import facts, public, recomputed
+from .deployment import NOW, Deployment, deployed, record
+from .test_delivery import AS_SHIPPED, expected_of, facts, public, recomputed
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample-month.ndjson"
+
+
+EVERY_ALERT = Rules(
+    first_session_success_below=0.9,
+    first_sessions_least=3,
+    velocity_drop_share=0.5,
+    no_tutors_alert=True,
+    demand_surge_score=0.3,
+)
+"""Thresholds at which something of the month makes each alert fire."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +42,8 @@ def test_the_sample_month_equals_its_recomputation_and_a_replay_writes_nothing(
     deployment: Deployment, month: list[Record]
 ) -> None:
     deliver(deployment, month)
-    expected = recomputed(month, NOW)
+    deployment.rollup()
+    expected = recomputed(month, NOW, rolled_up=True)
     assert public(deployment) == expected.entities
     assert len(deployment.aws.objects) == len(expected.rejected)
     assert {alert["alert_type"] for alert in deployment.told()} == {
@@ -41,18 +54,28 @@ def test_the_sample_month_equals_its_recomputation_and_a_replay_writes_nothing(
 
     before, writes, told = facts(deployment), deployment.aws.writes(), len(deployment.told())
     deliver(deployment, month)
+    assert deployment.rollup()["written"] == 0
     assert facts(deployment) == before
     assert (deployment.aws.writes(), len(deployment.told())) == (writes, told)
 
 
-def test_the_roll_alone_brings_the_sample_month_down_to_zero(deployment: Deployment, month: list[Record]) -> None:
-    deliver(deployment, month)
-    for day in (8, 15, 31):
-        deployment.clock.ms = NOW + day * DAY_MS
-        assert deployment.roll()["complete"]
-        assert public(deployment) == recomputed(month, deployment.clock.ms).entities
-    for item in public(deployment).values():
-        assert not any(value for name, value in item.items() if name.startswith(("sessions_", "ib_calls_", "ratings_")))
-        assert "high_ib_call_frequency" not in item["alerts"]
-    statuses = {alert["status"] for alert in deployment.told()}
-    assert statuses == {"firing", "reminder", "resolved"}
+@pytest.mark.parametrize("rules", [AS_SHIPPED, EVERY_ALERT], ids=["as shipped", "every alert"])
+def test_roll_and_rollup_alone_bring_the_sample_month_down_to_zero(month: list[Record], rules: Rules) -> None:
+    with deployed(environment_of(rules)) as deployment:
+        deliver(deployment, month)
+        for day in (0, 1, 8, 15, 31):
+            deployment.clock.ms = NOW + day * DAY_MS
+            assert deployment.roll()["complete"]
+            deployment.rollup()
+            expected = recomputed(month, deployment.clock.ms, rules, rolled_up=True)
+            assert public(deployment) == expected_of(deployment, expected)
+        for item in public(deployment).values():
+            counts = ("sessions_", "ib_calls_", "ratings_", "active_students_30d", "first_sessions_")
+            assert not any(value for name, value in item.items() if name.startswith(counts))
+            over = {"high_ib_call_frequency", "first_session_success_low", "session_velocity_drop", "demand_surge"}
+            assert not over & item["alerts"].keys()
+        told = deployment.told()
+        assert {alert["status"] for alert in told} == {"firing", "reminder", "resolved"}
+        usual = {"high_ib_call_frequency", "low_health_score", "supply_demand_imbalance"}
+        rolled = {"first_session_success_low", "session_velocity_drop", "no_tutors_available", "demand_surge"}
+        assert {alert["alert_type"] for alert in told} == (usual if rules == AS_SHIPPED else usual | rolled)

@@ -63,9 +63,10 @@ def test_velocity_is_this_week_minus_the_week_before() -> None:
     assert measured(rows(*(told(NOW - days * DAY_MS, days) for days in ages)))["session_velocity"] == 3 - 5
 
 
-def test_velocity_knows_nothing_of_reports() -> None:
+def test_velocity_and_counted_sessions_know_nothing_of_reports() -> None:
     report: dict[str, Any] = {"reported_at": NOW, "sessions_last_7_days": 9, "sessions_last_30_days": 9}
-    assert measured(rows(told(NOW)), **report)["session_velocity"] == 1
+    figures = measured(rows(told(NOW, 1), told(NOW - 7 * DAY_MS, 2), told(NOW, 3, kind=CALL)), **report)
+    assert (figures["session_velocity"], figures["counted_7"], figures["sessions_7d"]) == (0, 1, 9)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,15 @@ MAKERS: dict[str, Callable[[str, Config], Any]] = {
 }
 READ = {"RequestItems": {"metrics": {"Keys": [{"entity_id": {"S": "stu_1"}}], "ConsistentRead": True}}}
 WRITE = {"Statements": [{"Statement": 'UPDATE "metrics" SET "facts" = ?', "Parameters": [{"B": b"\x00\xff"}]}]}
-CALLS: dict[str, dict[str, Any]] = {"batch_get_item": READ, "batch_execute_statement": WRITE}
+SCAN = {
+    "TableName": "metrics",
+    "Segment": 0,
+    "TotalSegments": 8,
+    "ProjectionExpression": "#facts, first_session.#time",
+    "ExpressionAttributeNames": {"#facts": "facts", "#time": "time"},
+    "ExclusiveStartKey": {"entity_id": {"S": "stu_1"}},
+}
+CALLS: dict[str, dict[str, Any]] = {"batch_get_item": READ, "batch_execute_statement": WRITE, "scan": SCAN}
 
 
 @pytest.fixture(autouse=True)
@@ -133,9 +141,21 @@ write_answers = st.fixed_dictionaries(
         )
     }
 )
+scans = st.fixed_dictionaries(
+    {
+        "TableName": tables,
+        "Segment": st.integers(0, 7),
+        "TotalSegments": st.just(8),
+        "ProjectionExpression": st.just("#facts"),
+        "ExpressionAttributeNames": st.just({"#facts": "facts"}),
+    },
+    optional={"ExclusiveStartKey": items},
+)
+scan_answers = st.fixed_dictionaries({"Items": st.lists(items, max_size=3)}, optional={"LastEvaluatedKey": items})
 calls = st.one_of(
     st.tuples(st.just("batch_get_item"), reads, read_answers),
     st.tuples(st.just("batch_execute_statement"), writes, write_answers),
+    st.tuples(st.just("scan"), scans, scan_answers),
 )
 
 
@@ -193,8 +213,13 @@ def test_endpoints_are_botocores(operation: str, variables: dict[str, str], monk
 def test_errors_and_what_is_no_answer_are_botocores(
     both: tuple[Exchange, Exchange], operation: str, status: int, answer: Any
 ) -> None:
-    if operation == "batch_execute_statement" and isinstance(answer, dict) and "Responses" in answer:
-        answer = {"Responses": [{"Item": answer["Responses"]["metrics"][0]}]}
+    if isinstance(answer, dict) and "Responses" in answer:
+        item = answer["Responses"]["metrics"][0]
+        answer = {
+            "batch_get_item": answer,
+            "batch_execute_statement": {"Responses": [{"Item": item}]},
+            "scan": {"Items": [item]},
+        }[operation]
     fast, standard = (each.outcome(operation, CALLS[operation], answer, status) for each in both)
     assert fast == standard
     if status >= 400:

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,6 +58,17 @@ def test_its_size_comes_from_the_environment_and_the_event(
     assert counts["events"] == 1200
     assert counts["records"] == counts["accepted"] > 1300
     assert len(on_stream()) == 12 + counts["records"]
+
+
+def test_what_is_late_happened_hours_ago(on_stream: OnStream) -> None:
+    lambda_handler({"late": 1}, context())
+    records = on_stream()
+    assert len(records) == 500
+    for record in records:
+        event = json.loads(record["Data"])
+        time = datetime.fromisoformat(event.get("timestamp") or event["payload"]["timestamp"])
+        age = record["ApproximateArrivalTimestamp"] - (time if time.tzinfo else time.replace(tzinfo=UTC))
+        assert timedelta(minutes=59) < age < timedelta(hours=63)
 
 
 def test_each_request_has_ids_of_its_own(on_stream: OnStream) -> None:

@@ -29,11 +29,13 @@ def ms(time: datetime) -> int:
     return int(time.timestamp() * 1000)
 
 
-def sessions(events: list[Event]) -> dict[str, list[Event]]:
-    found: dict[str, list[Event]] = defaultdict(list)
+def sessions(events: list[Event]) -> dict[tuple[str, Any], list[Event]]:
+    """What is told of each session of each student in it."""
+    found: dict[tuple[str, Any], list[Event]] = defaultdict(list)
     for event in events:
-        if event.event_type.startswith("session_") and "session_id" in event.body["payload"]:
-            found[event.body["payload"]["session_id"]].append(event)
+        payload = event.body["payload"]
+        if event.event_type.startswith("session_") and "session_id" in payload:
+            found[payload["session_id"], payload["student_id"]].append(event)
     return found
 
 
@@ -91,6 +93,16 @@ def test_nobody_is_in_two_sessions_at_once(made: str, request: pytest.FixtureReq
     for spans in by_student.values():
         spans.sort()
         assert all(before[1] <= after[0] for before, after in pairwise(spans))
+
+
+def test_a_group_session_is_of_one_tutor_and_subject_and_up_to_three_students(a_month: list[Event]) -> None:
+    people: dict[str, set[Any]] = defaultdict(set)
+    about: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for (session_id, student_id), told in sessions(a_month).items():
+        people[session_id].add(student_id)
+        about[session_id] |= {(event.body["payload"]["tutor_id"], event.body["payload"]["subject"]) for event in told}
+    assert {len(students) for students in people.values()} == {1, 2, 3}
+    assert {len(each) for each in about.values()} == {1}
 
 
 def test_tutors_teach_what_they_offer(a_run: list[Event]) -> None:
