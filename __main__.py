@@ -9,6 +9,7 @@ from components.alert_bus import AlertBus
 from components.event_stream import EventStream
 from components.metrics_store import MetricsStore
 from components.observability import Observability
+from components.rollup import Rollup
 from components.simulator import Simulator
 from components.stream_processor import StreamProcessor
 from components.tags import tag_everything
@@ -52,6 +53,10 @@ bus = AlertBus(
         "info_emails": list(settings.alert_emails_info),
         "dlq_retention_days": settings.dlq_retention_days,
         "topic_key": settings.topic_key_enabled,
+        "code": function_code("notifier"),
+        "architecture": settings.architecture,
+        "log_retention_days": settings.log_retention_days,
+        "tracing": settings.tracing_enabled,
         "protect": settings.production,
     },
 )
@@ -87,12 +92,42 @@ processor = StreamProcessor(
         "health_critical": settings.health_critical,
         "renotify_hours": settings.renotify_hours,
         "max_reminders": settings.max_reminders,
+        "first_session_success_below": settings.first_session_success_below,
+        "first_sessions_least": settings.first_sessions_least,
+        "velocity_drop_share": settings.velocity_drop_share,
+        "velocity_drop_least": settings.velocity_drop_least,
+        "no_tutors_alert": settings.no_tutors_alert_enabled,
+        "demand_surge_score": settings.demand_surge_score,
+        "demand_surge_least": settings.demand_surge_least,
         "future_tolerance_minutes": settings.future_tolerance_minutes,
         "due_partitions": settings.due_partitions,
         "roll_interval_minutes": settings.roll_interval_minutes,
         "roll_enabled": settings.due_index_enabled,
         "quarantine_expiry_days": settings.quarantine_expiry_days,
         "protect": settings.production,
+    },
+)
+
+rollup = Rollup(
+    "rollup",
+    {
+        "name_prefix": settings.name_prefix,
+        "code": function_code("processor"),
+        "layer_arn": processor.layer_arn,
+        "environment": processor.environment,
+        "table_arn": store.table_arn,
+        "table_key_arn": settings.existing_table_key_arn,
+        "bus_arn": bus.bus_arn,
+        "interval_minutes": settings.rollup_interval_minutes,
+        "enabled": settings.rollup_enabled,
+        "distributed_items": settings.rollup_distributed_items,
+        "max_concurrency": settings.rollup_max_concurrency,
+        "protect": settings.production,
+        "memory_mb": settings.rollup_memory_mb,
+        "storage_mb": settings.rollup_storage_mb,
+        "architecture": settings.architecture,
+        "log_retention_days": settings.log_retention_days,
+        "tracing": settings.tracing_enabled,
     },
 )
 
@@ -128,10 +163,17 @@ operations = Observability(
         "timeout_seconds": settings.processor_timeout_seconds,
         "roll_interval_minutes": settings.roll_interval_minutes,
         "roll_enabled": settings.due_index_enabled,
+        "rollup_function_name": rollup.function_name,
+        "rollup_memory_mb": settings.rollup_memory_mb,
+        "rollup_interval_minutes": settings.rollup_interval_minutes,
+        "rollup_enabled": settings.rollup_enabled,
+        "rollup_step_names": [*rollup.step_names],
+        "rollup_state_machine_arn": rollup.state_machine_arn,
         "table_name": store.table_name,
         "index_names": store.index_names,
         "bus_name": bus.bus_name,
         "rule_names": [*bus.rule_names],
+        "notifier_function_name": bus.notifier_function_name,
         "alert_topic_arns": [bus.critical_topic_arn, bus.warning_topic_arn, bus.info_topic_arn],
         "dead_letter_queue_arn": bus.dead_letter_queue_arn,
         "iterator_age_minutes": settings.iterator_age_alarm_minutes,
@@ -141,6 +183,7 @@ operations = Observability(
         "quarantined_records": settings.quarantine_alarm_records,
         "table_failures": settings.table_failures_alarm_count,
         "roll_intervals": settings.roll_alarm_intervals,
+        "rollup_intervals": settings.rollup_alarm_intervals,
         "unsent_minutes": settings.unsent_alarm_minutes,
         "protect": settings.production,
     },
@@ -148,6 +191,10 @@ operations = Observability(
 
 pulumi.export("ProcessFunctionName", processor.function_name)
 pulumi.export("RollFunctionName", processor.roll_function_name)
+pulumi.export("NotifierFunctionName", bus.notifier_function_name)
+pulumi.export("RollupFunctionName", rollup.function_name)
+pulumi.export("RollupStateMachineArn", rollup.state_machine_arn)
+pulumi.export("RollupBucketName", rollup.bucket_name)
 pulumi.export("SimulatorFunctionName", simulator.function_name)
 pulumi.export("EventStreamName", stream.stream_name)
 pulumi.export("MetricsTableName", store.table_name)

@@ -16,6 +16,7 @@ from components.alert_bus import AlertBus
 from components.event_stream import EventStream
 from components.metrics_store import MetricsStore
 from components.observability import Observability
+from components.rollup import Rollup
 from components.simulator import Simulator
 from components.stream_processor import StreamProcessor
 
@@ -25,6 +26,7 @@ COMPONENTS: list[type[pulumi.ComponentResource]] = [
     MetricsStore,
     AlertBus,
     StreamProcessor,
+    Rollup,
     Observability,
     Simulator,
 ]

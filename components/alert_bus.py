@@ -1,5 +1,5 @@
-"""The bus of alerts, created or already there: a topic a severity, a dead-letter queue behind every target, further
-consumers in one call.
+"""The bus of alerts, created or already there: a topic a severity, a function that writes for them what people read, a
+dead-letter queue behind every target, further consumers in one call.
 
 Alerts are raised and numbered by whoever puts them on the bus; nothing here changes one, and rules tell them apart by
 severity, status and source alone.
@@ -11,7 +11,8 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from components import iam
+from components import iam, notifier
+from components.functions import Function, without_archives
 
 SEVERITIES = ("critical", "warning", "info")
 PROCESSOR_SOURCE = "iops-dashboard.processor"
@@ -22,7 +23,9 @@ SOURCES = (PROCESSOR_SOURCE, AI_SOURCE)
 class AlertBusArgs(TypedDict):
     name_prefix: pulumi.Input[str]
     """Start of the names: bus `{name_prefix}-alerts`, topics and rules `{name_prefix}-alerts-{severity}`, dead-letter
-    queue `{name_prefix}-alerts-dlq`."""
+    queue `{name_prefix}-alerts-dlq`, function `{name_prefix}-notifier`."""
+    code: NotRequired[pulumi.Archive]
+    """The notifier's code, with functions/notifier/handler.py. Default: the one that lies beside the components."""
     existing_bus_arn: NotRequired[str]
     """ARN of a bus to use instead of creating one, in the stack's own account and region; its policy stays as it is.
     Default: create it."""
@@ -35,8 +38,14 @@ class AlertBusArgs(TypedDict):
     dlq_retention_days: NotRequired[int]
     """How long undelivered alerts are kept, 1 to 14 days. Default 14."""
     topic_key: NotRequired[bool]
-    """Encrypt the topics with a customer managed key made for them. Default False: no key, since EventBridge can't
-    publish to a topic under the AWS managed one."""
+    """Encrypt the topics with a customer managed key made for them. Default False: no key, since CloudWatch, whose
+    alarms may share it, can't publish to a topic under the AWS managed one."""
+    architecture: NotRequired[pulumi.Input[str]]
+    """The notifier's: x86_64 or arm64. Default x86_64."""
+    log_retention_days: NotRequired[pulumi.Input[int]]
+    """How long the notifier's log is kept, which is the journal of alerts. Default 14."""
+    tracing: NotRequired[bool]
+    """Whether the notifier's invocations are traced with X-Ray. Default False."""
     protect: NotRequired[bool]
     """Protect what is made: the bus, on which others' rules are, the topics with their confirmed subscriptions, the
     queue, and the key, which is retained as well. Default False."""
@@ -46,11 +55,12 @@ class AlertBus(pulumi.ComponentResource):
     """The bus of alerts: iops:index:AlertBus.
 
     Children: `{name}-bus` with `-bus-policy`, unless the bus exists; `{name}-dlq` with `-dlq-policy`; with topic_key
-    `{name}-key` and `{name}-key-alias`; for each severity `{name}-{severity}-topic`, `-rule`, `-policy`, `-target` and
-    one `-email-{address}` an address.
+    `{name}-key` and `{name}-key-alias`; `{name}-notifier-function` with `-role`, `-policy`, `-logs`, `-retries`; for
+    each severity `{name}-{severity}-topic`, `-rule`, `-permission`, `-target`, `-policy` and one `-email-{address}` an
+    address.
     Arguments: see AlertBusArgs. Outputs: bus_arn, bus_name, critical_topic_arn, warning_topic_arn, info_topic_arn,
-    dead_letter_queue_arn, dead_letter_queue_url, topic_key_arn (empty without a key; CloudWatch may use the key to
-    publish to `{name_prefix}-operations`).
+    dead_letter_queue_arn, dead_letter_queue_url, notifier_function_name, topic_key_arn (empty without a key;
+    CloudWatch may use the key to publish to `{name_prefix}-operations`).
     """
 
     bus_arn: pulumi.Output[str]
@@ -67,11 +77,13 @@ class AlertBus(pulumi.ComponentResource):
     """The queue of what could not be delivered."""
     dead_letter_queue_url: pulumi.Output[str]
     """Its URL."""
+    notifier_function_name: pulumi.Output[str]
+    """The function that publishes to the topics; its log is the journal of alerts."""
     topic_key_arn: pulumi.Output[str]
     """The key that encrypts the topics; empty without one."""
 
     def __init__(self, name: str, args: AlertBusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("iops:index:AlertBus", name, dict(args), opts)
+        super().__init__("iops:index:AlertBus", name, without_archives(args), opts)
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
         self._prefix = pulumi.Output.concat(args["name_prefix"], "-alerts")
@@ -84,16 +96,33 @@ class AlertBus(pulumi.ComponentResource):
         else:
             bus = self._make_bus()
             self.bus_arn, self.bus_name = bus.arn, bus.name
-        self._make_dead_letter_queue(args.get("dlq_retention_days", 14))
+        queue = self._make_dead_letter_queue(args.get("dlq_retention_days", 14))
         key = self._make_key(args) if args.get("topic_key", False) else None
         self.topic_key_arn = key.arn if key else pulumi.Output.from_input("")
+        topics = {severity: self._make_topic(severity, key) for severity in SEVERITIES}
+        self.critical_topic_arn, self.warning_topic_arn, self.info_topic_arn = (topics[s].arn for s in SEVERITIES)
+        publisher = notifier.make_notifier(
+            f"{name}-notifier",
+            function_name=pulumi.Output.concat(args["name_prefix"], "-notifier"),
+            code=args.get("code") or notifier.own_code(),
+            topics=topics,
+            topic_key=key,
+            dead_letter_queue_arn=queue.arn,
+            architecture=args.get("architecture", "x86_64"),
+            log_retention_days=args.get("log_retention_days", 14),
+            tracing=args.get("tracing", False),
+            opts=self._child,
+        )
+        self.notifier_function_name = publisher.resource.name
+        self._queue_policy = self._make_queue_policy(queue, publisher.role)
         emails = {
             "critical": args.get("critical_emails", []),
             "warning": args.get("warning_emails", []),
             "info": args.get("info_emails", []),
         }
-        topics = {severity: self._make_topic(severity, key, emails[severity]) for severity in SEVERITIES}
-        self.critical_topic_arn, self.warning_topic_arn, self.info_topic_arn = (topics[s].arn for s in SEVERITIES)
+        for severity, topic in topics.items():
+            self._route(severity, topic, publisher)
+            self._subscribe_addresses(severity, topic, emails[severity])
         self.register_outputs(
             {
                 "bus_arn": self.bus_arn,
@@ -103,6 +132,7 @@ class AlertBus(pulumi.ComponentResource):
                 "info_topic_arn": self.info_topic_arn,
                 "dead_letter_queue_arn": self.dead_letter_queue_arn,
                 "dead_letter_queue_url": self.dead_letter_queue_url,
+                "notifier_function_name": self.notifier_function_name,
                 "topic_key_arn": self.topic_key_arn,
             }
         )
@@ -153,18 +183,7 @@ class AlertBus(pulumi.ComponentResource):
             },
         }
         rule = self._make_rule(name, pattern)
-        allowed = []
-        if is_function:
-            permission = aws.lambda_.Permission(
-                f"{self._name}-{name}-permission",
-                action="lambda:InvokeFunction",
-                function=target_arn,
-                principal="events.amazonaws.com",
-                source_arn=rule.arn,
-                opts=self._child,
-            )
-            allowed.append(permission)
-        self._make_target(name, rule, target_arn, allowed)
+        self._make_target(name, rule, target_arn, is_function)
         return rule
 
     def grant_publish(self, name: str, role: pulumi.Input[str], source: str = AI_SOURCE) -> aws.iam.RolePolicy:
@@ -190,7 +209,7 @@ class AlertBus(pulumi.ComponentResource):
         )
         return bus
 
-    def _make_dead_letter_queue(self, retention_days: int) -> None:
+    def _make_dead_letter_queue(self, retention_days: int) -> aws.sqs.Queue:
         name = f"{self._name}-dlq"
         queue = aws.sqs.Queue(
             name,
@@ -200,6 +219,9 @@ class AlertBus(pulumi.ComponentResource):
             opts=self._protected,
         )
         self.dead_letter_queue_arn, self.dead_letter_queue_url = queue.arn, queue.url
+        return queue
+
+    def _make_queue_policy(self, queue: aws.sqs.Queue, publisher: aws.iam.Role) -> aws.sqs.QueuePolicy:
         # A queue has one policy, so it names all rules made here, those of later subscribers included. A rule on the
         # default bus has no bus in its ARN.
         on_bus = self.bus_arn.apply(lambda arn: arn.replace(":event-bus/", ":rule/").removesuffix("/default"))
@@ -210,9 +232,15 @@ class AlertBus(pulumi.ComponentResource):
             service="events.amazonaws.com",
             condition={"ArnLike": {"aws:SourceArn": rules}},
         )
-        others = iam.deny("OwnRulesOnly", ["sqs:SendMessage"], [queue.arn], {"ArnNotLike": {"aws:SourceArn": rules}})
-        self._queue_policy = aws.sqs.QueuePolicy(
-            f"{name}-policy",
+        # Lambda sends what the notifier gives up with the notifier's role, which its own policy lets send.
+        others = iam.deny(
+            "RulesAndNotifierOnly",
+            ["sqs:SendMessage"],
+            [queue.arn],
+            {"ArnNotLike": {"aws:SourceArn": rules}, "ArnNotEquals": {"aws:PrincipalArn": publisher.arn}},
+        )
+        return aws.sqs.QueuePolicy(
+            f"{self._name}-dlq-policy",
             queue_url=queue.url,
             policy=iam.document([send, others, iam.tls_only(["sqs:*"], [queue.arn])]),
             opts=self._child,
@@ -225,26 +253,25 @@ class AlertBus(pulumi.ComponentResource):
         root = parts.apply(lambda p: f"arn:{p[1]}:iam::{p[4]}:root")
         topic = parts.apply(lambda p: f"arn:{p[1]}:sns:{p[3]}:{p[4]}:")
         owner = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
-        # aws:SourceArn and aws:SourceAccount don't work here (SNS developer guide, key management: not supported for
-        # EventBridge to encrypted topics); the encryption context, which SNS sets, does.
-        topics = {
-            "events.amazonaws.com": pulumi.Output.concat(topic, self._prefix, "-*"),
-            "cloudwatch.amazonaws.com": pulumi.Output.concat(topic, args["name_prefix"], "-operations"),
-        }
-        publish = [
-            iam.allow(
-                ["kms:Decrypt", "kms:GenerateDataKey*"],
-                ["*"],
-                service=service,
-                condition={"StringLike": {"kms:EncryptionContext:aws:sns:topicArn": encrypted}},
-            )
-            for service, encrypted in topics.items()
-        ]
+        # The notifier's own policy lets it use the key: the account's hold on it hands that on (KMS developer guide,
+        # default key policy). SNS sets the encryption context.
+        alarms = iam.allow(
+            ["kms:Decrypt", "kms:GenerateDataKey*"],
+            ["*"],
+            service="cloudwatch.amazonaws.com",
+            condition={
+                "StringLike": {
+                    "kms:EncryptionContext:aws:sns:topicArn": pulumi.Output.concat(
+                        topic, args["name_prefix"], "-operations"
+                    )
+                }
+            },
+        )
         key = aws.kms.Key(
             f"{self._name}-key",
             description=pulumi.Output.concat("Encrypts the topics ", self._prefix),
             enable_key_rotation=True,
-            policy=iam.document([owner, *publish]),
+            policy=iam.document([owner, alarms]),
             opts=pulumi.ResourceOptions(parent=self, protect=protect, retain_on_delete=protect),
         )
         aws.kms.Alias(
@@ -255,40 +282,41 @@ class AlertBus(pulumi.ComponentResource):
         )
         return key
 
-    def _make_topic(self, severity: str, key: aws.kms.Key | None, emails: Sequence[str]) -> aws.sns.Topic:
-        name = f"{self._name}-{severity}"
-        topic = aws.sns.Topic(
-            f"{name}-topic",
+    def _make_topic(self, severity: str, key: aws.kms.Key | None) -> aws.sns.Topic:
+        return aws.sns.Topic(
+            f"{self._name}-{severity}-topic",
             name=pulumi.Output.concat(self._prefix, "-", severity),
             kms_master_key_id=key.arn if key else None,
             opts=self._protected,
         )
+
+    def _route(self, severity: str, topic: aws.sns.Topic, publisher: Function) -> None:
+        """From the rule of a severity by the notifier to its topic, which is closed to everybody else."""
         rule = self._make_rule(severity, {"source": list(SOURCES), "detail": {"severity": [severity]}})
-        publish = iam.allow(
-            ["sns:Publish"],
-            [topic.arn],
-            service="events.amazonaws.com",
-            condition={"ArnEquals": {"aws:SourceArn": rule.arn}},
+        target = self._make_target(severity, rule, publisher.resource.arn, is_function=True)
+        # The notifier's own policy lets it publish. Without the Deny, whatever identity of the account may publish to
+        # every topic could send a false alert.
+        others = iam.deny(
+            "NotifierOnly", ["sns:Publish"], [topic.arn], {"ArnNotEquals": {"aws:PrincipalArn": publisher.role.arn}}
         )
-        # Without the Deny, whatever identity of the account may publish to every topic could send a false alert.
-        others = iam.deny("OwnRuleOnly", ["sns:Publish"], [topic.arn], {"ArnNotEquals": {"aws:SourceArn": rule.arn}})
-        policy = aws.sns.TopicPolicy(
-            f"{name}-policy",
+        aws.sns.TopicPolicy(
+            f"{self._name}-{severity}-policy",
             arn=topic.arn,
             # A topic's policy knows no sns:*.
-            policy=iam.document([publish, others, iam.tls_only(["sns:Publish"], [topic.arn])]),
-            opts=self._child,
+            policy=iam.document([others, iam.tls_only(["sns:Publish"], [topic.arn])]),
+            # A stack whose rule still publishes to the topic itself loses nothing while it is updated.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[target]),
         )
-        self._make_target(severity, rule, topic.arn, [policy])
+
+    def _subscribe_addresses(self, severity: str, topic: aws.sns.Topic, emails: Sequence[str]) -> None:
         for address in emails:
             aws.sns.TopicSubscription(
-                f"{name}-email-{address}",
+                f"{self._name}-{severity}-email-{address}",
                 topic=topic.arn,
                 protocol="email",
                 endpoint=address,
                 opts=self._child,
             )
-        return topic
 
     def _make_rule(self, name: str, pattern: dict[str, Any]) -> aws.cloudwatch.EventRule:
         rule = aws.cloudwatch.EventRule(
@@ -302,21 +330,28 @@ class AlertBus(pulumi.ComponentResource):
         return rule
 
     def _make_target(
-        self,
-        name: str,
-        rule: aws.cloudwatch.EventRule,
-        target_arn: pulumi.Input[str],
-        allowed: Sequence[pulumi.Resource],
-    ) -> None:
+        self, name: str, rule: aws.cloudwatch.EventRule, target_arn: pulumi.Input[str], is_function: bool
+    ) -> aws.cloudwatch.EventTarget:
         """The rule's target, made after what allows the delivery, so that the first alert already arrives."""
-        aws.cloudwatch.EventTarget(
+        allowed: list[pulumi.Resource] = [self._queue_policy]
+        if is_function:
+            permission = aws.lambda_.Permission(
+                f"{self._name}-{name}-permission",
+                action="lambda:InvokeFunction",
+                function=target_arn,
+                principal="events.amazonaws.com",
+                source_arn=rule.arn,
+                opts=self._child,
+            )
+            allowed.append(permission)
+        return aws.cloudwatch.EventTarget(
             f"{self._name}-{name}-target",
             rule=rule.name,
             event_bus_name=self.bus_name,
             target_id=name,
             arn=target_arn,
             dead_letter_config={"arn": self.dead_letter_queue_arn},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._queue_policy, *allowed]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=allowed),
         )
 
 

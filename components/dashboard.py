@@ -28,7 +28,15 @@ class Subjects:
     """The event source mapping's UUID."""
     processor: _Text
     roll: _Text
+    rollup: _Text
+    rollup_steps: Sequence[_Text]
+    """The functions that a rollup over many has beside it; with none, it has no state machine."""
+    rollup_state_machine: _Text
+    notifier: _Text
     memory_mb: int
+    """Of the processor and the roll."""
+    rollup_memory_mb: int
+    """Of the rollup and its steps."""
     table: _Text
     indexes: Sequence[str]
     bus: _Text
@@ -85,6 +93,7 @@ def _keeping_up(of: Subjects) -> tuple[Any, ...]:
                     _metric(*stream, "ReadProvisionedThroughputExceeded"),
                     _metric(*processor, "Throttles", label="processor Throttles"),
                     _metric(*roll, "Throttles", label="roll Throttles"),
+                    _metric(*_function(of.notifier), "Throttles", label="notifier Throttles"),
                 ],
             ),
         ],
@@ -118,7 +127,30 @@ def _keeping_up(of: Subjects) -> tuple[Any, ...]:
                 limit=of.unsent_limit_seconds,
             ),
         ],
+        _rollups(of),
     )
+
+
+def _rollups(of: Subjects) -> list[_Widget]:
+    own = _own(of, "rollup")
+    widgets = [
+        _graph(of, "Rollups, from their moment to their end (s)", [_metric(*own, "RollupSeconds")], stat="Maximum"),
+        _graph(of, "Items that a rollup read", [_metric(*own, "RollupItems")], stat="Maximum"),
+        _graph(
+            of,
+            "Rollups complete, and what they wrote",
+            [
+                _metric(*own, "RolledUp"),
+                _metric(*own, "RollupWritten"),
+                _metric(*own, "RollupFailed"),
+            ],
+        ),
+    ]
+    if of.rollup_steps:
+        runs = ("AWS/States", {"StateMachineArn": of.rollup_state_machine})
+        names = ("ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut")
+        widgets.append(_graph(of, "Rollups over many functions", [_metric(*runs, name) for name in names]))
+    return widgets
 
 
 def _right(of: Subjects) -> tuple[Any, ...]:
@@ -152,6 +184,8 @@ def _right(of: Subjects) -> tuple[Any, ...]:
                 [
                     _metric(*_function(of.processor), "Errors", label="processor"),
                     _metric(*_function(of.roll), "Errors", label="roll"),
+                    _metric(*_function(of.rollup), "Errors", label="rollup"),
+                    _metric(*_function(of.notifier), "Errors", label="notifier"),
                 ],
             ),
             _graph(
@@ -186,7 +220,12 @@ def _cost(of: Subjects) -> tuple[Any, ...]:
     ]
     table = ("AWS/DynamoDB", {"TableName": of.table})
     stream = ("AWS/Kinesis", {"StreamName": of.stream})
-    functions = {"processor": of.processor, "roll": of.roll}
+    functions = {"processor": of.processor, "roll": of.roll, "rollup": of.rollup}
+    # Those of a rollup over many go by the names that they are given.
+    steps = {f"step{number}": step for number, step in enumerate(of.rollup_steps)}
+    computing = {**functions, **steps}
+    memory_mb = {**dict.fromkeys(functions, of.memory_mb), **dict.fromkeys(["rollup", *steps], of.rollup_memory_mb)}
+    label = {**{key: key for key in functions}, **steps}
     return (
         "What does it cost?",
         "Units an hour, as AWS bills them: multiply by your region's prices. Alarms and dashboard are a fixed sum.",
@@ -220,15 +259,20 @@ def _cost(of: Subjects) -> tuple[Any, ...]:
                 [
                     *(
                         _metric(*_function(f), "Duration", id=f"{key}_ms", visible=False)
-                        for key, f in functions.items()
+                        for key, f in computing.items()
                     ),
                     *(
-                        [{"expression": f"{key}_ms / 1000 * {of.memory_mb} / 1024", "label": key, "id": key}]
-                        for key in functions
+                        [{"expression": f"{key}_ms / 1000 * {memory_mb[key]} / 1024", "label": label[key], "id": key}]
+                        for key in computing
                     ),
                     *(
-                        _metric(*_function(f), "Invocations", label=f"{key} requests", yAxis="right")
-                        for key, f in functions.items()
+                        _metric(
+                            *_function(f),
+                            "Invocations",
+                            label=pulumi.Output.concat(label[key], " requests"),
+                            yAxis="right",
+                        )
+                        for key, f in computing.items()
                     ),
                 ],
                 period=hour,
@@ -257,7 +301,7 @@ def _cost(of: Subjects) -> tuple[Any, ...]:
                 "Log bytes",
                 [
                     _metric("AWS/Logs", {"LogGroupName": _log_group(f)}, "IncomingBytes", label=key)
-                    for key, f in functions.items()
+                    for key, f in {**functions, "notifier": of.notifier}.items()
                 ],
                 period=hour,
                 stacked=True,
@@ -272,16 +316,24 @@ def _alerts(of: Subjects) -> tuple[Any, ...]:
     queue = ("AWS/SQS", {"QueueName": of.queue})
     return (
         "What did it alert?",
-        "An alert goes from the bus by a rule to a topic; what could not be delivered is in the dead-letter queue.",
+        "An alert goes by a rule and the notifier to a topic; what could not be delivered is in the dead-letter queue.",
         [
             _graph(of, "Alerts by type", [_by(of, "alert_type", "AlertsSent")], stacked=True),
-            _graph(of, "Published by the topics", [_metric(*each, "NumberOfMessagesPublished") for each in topics]),
+            _graph(
+                of,
+                "Taken by the notifier and published by the topics",
+                [
+                    _metric(*_function(of.notifier), "Invocations", label="notifier"),
+                    *(_metric(*each, "NumberOfMessagesPublished") for each in topics),
+                ],
+            ),
             _graph(
                 of,
                 "Not delivered",
                 [
                     *(_rule_metric(each, "FailedInvocations") for each in rules),
                     *(_rule_metric(each, "InvocationsFailedToBeSentToDlq") for each in rules),
+                    _metric(*_function(of.notifier), "DeadLetterErrors"),
                     *(_metric(*each, "NumberOfNotificationsFailed") for each in topics),
                     _metric(*queue, "ApproximateNumberOfMessagesVisible", label="dead letters", stat="Maximum"),
                 ],
@@ -353,6 +405,8 @@ def _graph(
 
 
 def _logs(of: Subjects, title: str, query: str) -> _Widget:
-    sources = [pulumi.Output.concat("SOURCE '", _log_group(each), "'") for each in (of.processor, of.roll)]
-    text = pulumi.Output.concat(sources[0], " | ", sources[1], " | ", query)
+    sources = [
+        pulumi.Output.concat("SOURCE '", _log_group(each), "' | ") for each in (of.processor, of.roll, of.rollup)
+    ]
+    text = pulumi.Output.concat(*sources, query)
     return {"type": "log", "properties": {"title": title, "region": of.region, "query": text, "view": "table"}}

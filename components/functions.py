@@ -32,7 +32,7 @@ def make_function(
     handler: str,
     code: pulumi.Input[pulumi.Archive],
     statements: Sequence[iam.Statement],
-    environment: Mapping[str, pulumi.Input[str]],
+    environment: pulumi.Input[Mapping[str, pulumi.Input[str]]],
     memory_mb: pulumi.Input[int],
     timeout_seconds: pulumi.Input[int],
     architecture: pulumi.Input[str],
@@ -40,12 +40,15 @@ def make_function(
     tracing: bool,
     opts: pulumi.ResourceOptions,
     layers: Sequence[pulumi.Input[str]] = (),
+    storage_mb: pulumi.Input[int] | None = None,
     service_statements: Sequence[iam.Statement] = (),
+    dead_letter_queue_arn: pulumi.Input[str] | None = None,
 ) -> Function:
     """A function whose role, of the same name, allows `statements` and writing to its own log group.
 
     These hold for calls that the function's code makes, and for no other function that is given the role;
     `service_statements` are what services do with the role outside the function, as an event source mapping does.
+    The dead-letter queue gets events of asynchronous invocations that fail for good, as they were.
     """
     logs = aws.cloudwatch.LogGroup(
         f"{name}-logs",
@@ -62,7 +65,8 @@ def make_function(
     own = [iam.only_when(each, "ArnEquals", "lambda:SourceFunctionArn", own_arn) for each in [*statements, write_logs]]
     # Lambda sends the segments with the function's role; X-Ray knows no resources to name.
     send_traces = [iam.allow(["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"])] if tracing else []
-    policy = iam.grant(f"{name}-policy", role.name, [*service_statements, *send_traces, *own], opts)
+    give_up = [iam.allow(["sqs:SendMessage"], [dead_letter_queue_arn])] if dead_letter_queue_arn is not None else []
+    policy = iam.grant(f"{name}-policy", role.name, [*service_statements, *give_up, *send_traces, *own], opts)
     function = aws.lambda_.Function(
         f"{name}-function",
         name=function_name,
@@ -74,8 +78,10 @@ def make_function(
         memory_size=memory_mb,
         timeout=timeout_seconds,
         layers=list(layers),
-        environment={"variables": dict(environment)},
+        environment={"variables": environment},
+        ephemeral_storage=None if storage_mb is None else {"size": storage_mb},
         tracing_config={"mode": "Active" if tracing else "PassThrough"},
+        dead_letter_config={"target_arn": dead_letter_queue_arn} if dead_letter_queue_arn is not None else None,
         # The functions write JSON themselves; Lambda's own JSON format would filter by a level of its own.
         logging_config={"log_format": "Text", "log_group": logs.name},
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[policy])),

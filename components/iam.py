@@ -52,11 +52,11 @@ def only_when(statement: Statement, operator: str, key: str, value: pulumi.Input
     return {**statement, "Condition": {**conditions, operator: {**conditions.get(operator, {}), key: value}}}
 
 
-def use_key(actions: Sequence[str], key_arn: str, service: str) -> Statement:
+def use_key(actions: Sequence[str], key_arn: pulumi.Input[str], service: str) -> Statement:
     """What using a customer managed key through an AWS service needs, and through no other (AWS KMS developer guide,
     kms:ViaService)."""
     # In China the service's name goes on with .cn.
-    via = f"{service}.{key_arn.split(':')[3]}.amazonaws.com*"
+    via = pulumi.Output.from_input(key_arn).apply(lambda arn: f"{service}.{arn.split(':')[3]}.amazonaws.com*")
     return allow(actions, [key_arn], condition={"StringLike": {"kms:ViaService": via}})
 
 

@@ -16,7 +16,7 @@ from components import dashboard, iam
 # CloudWatch user guide, "Create an alarm based on a metric math expression": so many metrics at most.
 _METRICS_AN_ALARM = 10
 # What the functions call: DynamoDB counts SystemErrors by table and operation (developer guide, metrics, dimensions).
-_OPERATIONS = ("BatchGetItem", "BatchExecuteStatement", "Query")
+_OPERATIONS = ("BatchGetItem", "BatchExecuteStatement", "Query", "Scan")
 # AWS's three partitions have consoles of their own.
 _CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
 _MINUTE, _FIVE_MINUTES = 60, 300
@@ -34,16 +34,20 @@ class ObservabilityArgs(TypedDict):
     """The processor."""
     roll_function_name: pulumi.Input[str]
     """The roll."""
+    rollup_function_name: pulumi.Input[str]
+    """The rollup."""
     table_name: pulumi.Input[str]
     """The table of metrics."""
     bus_name: pulumi.Input[str]
     """The bus of alerts."""
     rule_names: list[pulumi.Input[str]]
-    """Its rules, 1 to 10."""
+    """Its rules, 1 to 9."""
+    notifier_function_name: pulumi.Input[str]
+    """The function by which alerts come to the topics."""
     alert_topic_arns: list[pulumi.Input[str]]
-    """The topics that the rules publish to."""
+    """Those topics."""
     dead_letter_queue_arn: pulumi.Input[str]
-    """The queue of what the rules could not deliver."""
+    """The queue of what the rules or the notifier could not deliver."""
     index_names: NotRequired[list[str]]
     """The table's indexes, up to 4. Default all three of MetricsStore."""
     emails: NotRequired[list[str]]
@@ -59,6 +63,18 @@ class ObservabilityArgs(TypedDict):
     """Minutes between two rolls. Default 5."""
     roll_enabled: NotRequired[bool]
     """Whether the roll's schedule runs; without it the roll has no alarms. Default True."""
+    rollup_step_names: NotRequired[list[pulumi.Input[str]]]
+    """The functions that a rollup over many has beside it. Default none."""
+    rollup_state_machine_arn: NotRequired[pulumi.Input[str]]
+    """What calls them; watched where there are such functions. Default none."""
+    rollup_memory_mb: NotRequired[int]
+    """Memory of the rollup and of those functions. Default 1024."""
+    rollup_timeout_seconds: NotRequired[int]
+    """Their timeout. Default 900."""
+    rollup_interval_minutes: NotRequired[int]
+    """Minutes between two rollups. Default 15."""
+    rollup_enabled: NotRequired[bool]
+    """Whether the rollup's schedule runs; without it the rollup has no alarms. Default True."""
     iterator_age_minutes: NotRequired[int]
     """How long records may wait to be taken in. Default 10."""
     function_errors: NotRequired[int]
@@ -73,6 +89,8 @@ class ObservabilityArgs(TypedDict):
     """Failed, and throttled, requests to the table that are too many in five minutes. Default 10."""
     roll_intervals: NotRequired[int]
     """How many roll intervals may pass without a roll, and how many may what is due be late. Default 3."""
+    rollup_intervals: NotRequired[int]
+    """How many rollup intervals may pass without a rollup that came to its end. Default 3."""
     unsent_minutes: NotRequired[int]
     """How long a notification may stay unsent. Default 15."""
     protect: NotRequired[bool]
@@ -115,13 +133,16 @@ class Observability(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self._alarms: list[aws.cloudwatch.MetricAlarm] = []
         self._indexes = args.get("index_names", ["EntityTypeHealthIndex", "LastUpdatedIndex", "DueIndex"])
-        _check_number("rule_names", args["rule_names"], 1, _METRICS_AN_ALARM)
+        # One metric is the notifier's.
+        _check_number("rule_names", args["rule_names"], 1, _METRICS_AN_ALARM - 1)
         _check_number("index_names", self._indexes, 0, _METRICS_AN_ALARM // 2 - 1)
         self.topic_arn = self._make_topic(args)
         self._make_stream_alarms(args)
         self._make_outcome_alarms(args)
         if args.get("roll_enabled", True):
             self._make_roll_alarms(args)
+        if args.get("rollup_enabled", True):
+            self._make_rollup_alarms(args)
         self._make_delivery_alarms(args)
         self._make_table_alarms(args)
         self.dashboard_name, self.dashboard_url = self._make_dashboard(args)
@@ -197,12 +218,12 @@ class Observability(pulumi.ComponentResource):
             of_them=3,
         )
         self._make_function_alarms("processor", function, _FIVE_MINUTES, args)
+        self._make_duration_alarm("processor", function, _FIVE_MINUTES, args)
 
     def _make_function_alarms(
         self, key: str, function: pulumi.Input[str], period: int, args: ObservabilityArgs
     ) -> None:
-        """Does the function end, in time, whenever it is called?  A function that is not called has no data."""
-        percent = args.get("duration_percent", 75)
+        """Does the function run and end whenever it is called?  A function that is not called has no data."""
         self._alarm(
             f"{key}-errors",
             f"The {key} raised, ran out of memory or ran out of time. First read its log of that time.",
@@ -221,6 +242,10 @@ class Observability(pulumi.ComponentResource):
             periods=3,
             of_them=2,
         )
+
+    def _make_duration_alarm(self, key: str, function: pulumi.Input[str], period: int, args: ObservabilityArgs) -> None:
+        """Does it end in time?"""
+        percent = args.get("duration_percent", 75)
         self._alarm(
             f"{key}-duration",
             f"Invocations of the {key} take {percent} % of their timeout or more, and so may leave work undone. "
@@ -282,6 +307,7 @@ class Observability(pulumi.ComponentResource):
             missing="breaching",
         )
         self._make_function_alarms("roll", function, period, args)
+        self._make_duration_alarm("roll", function, period, args)
         self._alarm(
             "roll-failures",
             "Items have failed in three rolls in a row, so it is not chance. "
@@ -310,9 +336,56 @@ class Observability(pulumi.ComponentResource):
             missing="ignore",
         )
 
+    def _make_rollup_alarms(self, args: ObservabilityArgs) -> None:
+        """Are the figures over all items new?  Whichever functions make them, one of them says that they are made."""
+        function, percent = args["rollup_function_name"], args.get("duration_percent", 75)
+        interval, intervals = args.get("rollup_interval_minutes", 15), args.get("rollup_intervals", 3)
+        period = interval * 60
+        self._alarm(
+            "rollup-missing",
+            f"No rollup has come to its end for {intervals * interval} minutes: the figures of subjects and of first "
+            "sessions are as old. First see whether rollups fail, last too long, or are not called.",
+            metrics={"complete": _Metric(self._prefix, "RolledUp", {"service": "rollup"})},
+            expression="IF(FILL(complete, 0) < 1, 1, 0)",
+            period=period,
+            periods=intervals,
+            missing="breaching",
+        )
+        self._alarm(
+            "rollup-errors",
+            "The rollup raised, ran out of memory or ran out of time. First read its log of that time.",
+            metric=_function_metric(function, "Errors"),
+            at_least=args.get("function_errors", 1),
+            period=period,
+        )
+        self._alarm(
+            "rollup-duration",
+            f"Rollups take {percent} % of the rollup's timeout or more: the table outgrows one function. "
+            "First see on the dashboard how the number of items has grown.",
+            metric=_function_metric(function, "Duration", "Maximum"),
+            at_least=args.get("rollup_timeout_seconds", 900) * percent * 10,
+            period=period,
+            periods=3,
+            of_them=2,
+        )
+        if args.get("rollup_step_names"):
+            machine = {"StateMachineArn": args.get("rollup_state_machine_arn", "")}
+            self._alarm(
+                "rollup-runs",
+                "A rollup over many functions failed, was stopped or took hours. "
+                "First see in its execution which step it was.",
+                sum_of=[
+                    _Metric("AWS/States", name, machine)
+                    for name in ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
+                ],
+                period=period,
+            )
+
     def _make_delivery_alarms(self, args: ObservabilityArgs) -> None:
         """Do alerts arrive?  EventBridge tells of failures only when there are some."""
         rules = [dashboard.rule_dimensions(args["bus_name"], rule) for rule in args["rule_names"]]
+        notifier = args["notifier_function_name"]
+        self._make_function_alarms("notifier", notifier, _FIVE_MINUTES, args)
         self._alarm(
             "failed-deliveries",
             "Alerts could not be delivered by a rule's target; they should be in the dead-letter queue. "
@@ -322,8 +395,11 @@ class Observability(pulumi.ComponentResource):
         self._alarm(
             "lost-alerts",
             "Alerts could neither be delivered nor put into the dead-letter queue. "
-            "First see whether the queue is there and its policy lets EventBridge send.",
-            sum_of=[_Metric("AWS/Events", "InvocationsFailedToBeSentToDlq", rule) for rule in rules],
+            "First see whether the queue is there and its policy lets EventBridge and the notifier send.",
+            sum_of=[
+                *(_Metric("AWS/Events", "InvocationsFailedToBeSentToDlq", rule) for rule in rules),
+                _function_metric(notifier, "DeadLetterErrors"),
+            ],
         )
         # A queue with messages in it always has data.
         self._alarm(
@@ -374,6 +450,11 @@ class Observability(pulumi.ComponentResource):
                 mapping=args["mapping_uuid"],
                 processor=args["function_name"],
                 roll=args["roll_function_name"],
+                rollup=args["rollup_function_name"],
+                rollup_steps=args.get("rollup_step_names", []),
+                rollup_state_machine=args.get("rollup_state_machine_arn", ""),
+                rollup_memory_mb=args.get("rollup_memory_mb", 1024),
+                notifier=args["notifier_function_name"],
                 memory_mb=args.get("memory_mb", 1024),
                 table=args["table_name"],
                 indexes=self._indexes,

@@ -1,1 +1,1 @@
-"""The Lambda functions: `processor` (with its roll) and `simulator`."""
+"""The Lambda functions: `processor` (with its roll), `notifier` and `simulator`."""

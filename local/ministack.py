@@ -161,8 +161,10 @@ def running(region: str, port: int | None = None, report: Callable[[str], None] 
         "PYTHONUNBUFFERED": "1",
     }
     standard_input, leash = os.pipe()
+    here = ROOT / "local"
     supervisor = subprocess.Popen(
-        [sys.executable, str(ROOT / "local" / "supervise.py"), str(directory), str(python), "-m", "ministack"],
+        # -P: without this directory on its path, where ministack's name is this module's.
+        [sys.executable, str(here / "supervise.py"), str(directory), str(python), "-P", str(here / "emulator.py")],
         env=environment,
         stdin=standard_input,
         stdout=subprocess.DEVNULL,

@@ -99,9 +99,12 @@ def _members(archive: pulumi.Archive) -> Iterable[tuple[str, bytes]]:
                 yield path.relative_to(root).as_posix(), path.read_bytes()
     elif isinstance(archive, pulumi.AssetArchive):
         for name, member in archive.assets.items():
-            if not isinstance(member, pulumi.FileAsset):
-                raise TypeError(f"{name} in an archive is a {type(member).__name__}: only a FileAsset is handled")
-            yield name, Path(member.path).read_bytes()
+            if isinstance(member, pulumi.FileAsset):
+                yield name, Path(member.path).read_bytes()
+            elif isinstance(member, pulumi.StringAsset):
+                yield name, member.text.encode()
+            else:
+                raise TypeError(f"{name} in an archive is a {type(member).__name__}: only files and texts are handled")
     else:
         raise TypeError(f"an archive of type {type(archive).__name__} is not handled")
 
@@ -387,6 +390,10 @@ class Function(Kind):
             LoggingConfig=_pascal(inputs["loggingConfig"]),
             TracingConfig=_pascal(inputs["tracingConfig"]),
             Tags=inputs.get("tags") or {},
+            **_given(
+                DeadLetterConfig=_pascal(inputs.get("deadLetterConfig")),
+                EphemeralStorage=_pascal(inputs.get("ephemeralStorage")),
+            ),
         )
         client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
         return name, {"arn": function["FunctionArn"]}
@@ -406,9 +413,51 @@ class Function(Kind):
             "architectures": function["Architectures"],
             "layers": [layer["Arn"] for layer in function.get("Layers", [])],
             "environment": {"variables": function["Environment"]["Variables"]},
+            "ephemeralStorage": _camel(function["EphemeralStorage"]),
             "loggingConfig": _camel(function["LoggingConfig"]),
             "tracingConfig": _camel(function["TracingConfig"]),
+            "deadLetterConfig": _camel(function.get("DeadLetterConfig")),
             "tags": answer["Tags"],
+        }
+
+
+class StateMachine(Kind):
+    token = "aws:sfn/stateMachine:StateMachine"
+
+    def create(self, aws: LocalAws, name: str, inputs: Properties) -> tuple[str, Properties]:
+        logging = inputs["loggingConfiguration"]
+        arn = aws.client("stepfunctions").create_state_machine(
+            name=name,
+            type=inputs["type"],
+            roleArn=inputs["roleArn"],
+            definition=inputs["definition"],
+            loggingConfiguration={
+                "level": logging["level"],
+                "includeExecutionData": logging["includeExecutionData"],
+                "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": logging["logDestination"]}}],
+            },
+            tracingConfiguration=inputs["tracingConfiguration"],
+            tags=_tag_list(inputs.get("tags"), "key", "value") or [],
+        )["stateMachineArn"]
+        return arn, {"arn": arn}
+
+    def read(self, aws: LocalAws, id_: str, outputs: Properties) -> Properties:
+        states = aws.client("stepfunctions")
+        machine = states.describe_state_machine(stateMachineArn=id_)
+        logging = machine["loggingConfiguration"]
+        (destination,) = logging["destinations"]
+        return {
+            "name": machine["name"],
+            "type": machine["type"],
+            "roleArn": machine["roleArn"],
+            "definition": machine["definition"],
+            "loggingConfiguration": {
+                "level": logging["level"],
+                "includeExecutionData": logging["includeExecutionData"],
+                "logDestination": destination["cloudWatchLogsLogGroup"]["logGroupArn"],
+            },
+            "tracingConfiguration": machine.get("tracingConfiguration"),
+            "tags": _tag_map(states.list_tags_for_resource(resourceArn=id_)["tags"], "key", "value"),
         }
 
 
@@ -485,7 +534,11 @@ class FunctionEventInvokeConfig(Kind):
 
     def create(self, aws: LocalAws, name: str, inputs: Properties) -> tuple[str, Properties]:
         aws.client("lambda").put_function_event_invoke_config(
-            FunctionName=inputs["functionName"], MaximumRetryAttempts=_whole(inputs["maximumRetryAttempts"])
+            **_given(
+                FunctionName=inputs["functionName"],
+                MaximumRetryAttempts=_whole(inputs["maximumRetryAttempts"]),
+                MaximumEventAgeInSeconds=_whole(inputs.get("maximumEventAgeInSeconds")),
+            )
         )
         return inputs["functionName"], {}
 
@@ -494,6 +547,7 @@ class FunctionEventInvokeConfig(Kind):
         return {
             "functionName": config["FunctionArn"].split(":")[6],
             "maximumRetryAttempts": config["MaximumRetryAttempts"],
+            "maximumEventAgeInSeconds": config.get("MaximumEventAgeInSeconds"),
         }
 
 

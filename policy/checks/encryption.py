@@ -49,7 +49,7 @@ def _queue(args: ResourceValidationArgs) -> str | None:
 
 
 def _topic(args: ResourceValidationArgs) -> str | None:
-    """EventBridge can't publish under the AWS managed key (SNS developer guide, key management)."""
+    """Under the AWS managed key EventBridge and CloudWatch can't publish (SNS developer guide, key management)."""
     key, production = read(args.props, "kmsMasterKeyId"), in_production(args)
     if (not key and not production) or (key and key != "alias/aws/sns"):
         return None

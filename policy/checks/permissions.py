@@ -20,6 +20,14 @@ _KEY_ACTIONS = {"kms:GenerateDataKey*"}
 # Service authorization reference: these actions know no resources, so `*` is the only thing to write.
 _WITHOUT_RESOURCES = {
     "cloudwatch:PutMetricData",
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
     "xray:GetSamplingRules",
     "xray:GetSamplingTargets",
     "xray:PutTelemetryRecords",

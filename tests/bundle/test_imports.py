@@ -59,7 +59,8 @@ def test_processor_and_roll_are_imported_from_code_layer_and_runtime_alone(
     lambda_python: str, built: Path, tmp_path: Path
 ) -> None:
     code, runtime = unpack("processor", tmp_path / "task"), runtime_directory(lambda_python)
-    modules = [f"functions.processor.{name}" for name in ("handler", "roll")]
+    handlers = ("handler", "roll", "rollup", "rollup_map", "rollup_reduce")
+    modules = [f"functions.processor.{name}" for name in handlers]
     files = imported(lambda_python, modules, [code, built / "python", runtime])
     from_layer = {name.partition(".")[0] for name, file in files.items() if built in file.parents}
     assert {"polars", "_polars_runtime_32", "msgspec", "aws_lambda_powertools"} <= from_layer
@@ -72,9 +73,10 @@ def test_processor_and_roll_are_imported_from_code_layer_and_runtime_alone(
     assert not [file for file in files.values() if not {code, built, runtime} & set(file.parents)]
 
 
-def test_the_simulator_is_imported_without_the_layer(lambda_python: str, tmp_path: Path) -> None:
-    code, runtime = unpack("simulator", tmp_path / "task"), runtime_directory(lambda_python)
-    files = imported(lambda_python, ["functions.simulator.handler"], [code, runtime])
+@pytest.mark.parametrize("function", ["simulator", "notifier"])
+def test_others_are_imported_without_the_layer(lambda_python: str, tmp_path: Path, function: str) -> None:
+    code, runtime = unpack(function, tmp_path / "task"), runtime_directory(lambda_python)
+    files = imported(lambda_python, [f"functions.{function}.handler"], [code, runtime])
     assert "boto3" in files
     assert not [file for file in files.values() if not {code, runtime} & set(file.parents)]
 

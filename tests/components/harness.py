@@ -98,6 +98,7 @@ _ARNS: dict[str, Callable[[str], str]] = {
     "aws:iam/role:Role": lambda n: f"arn:aws:iam::{ACCOUNT}:role/{n}",
     "aws:s3/bucket:Bucket": lambda n: f"arn:aws:s3:::{n}",
     "aws:kms/key:Key": lambda n: arn("kms", f"key/{n}"),
+    "aws:sfn/stateMachine:StateMachine": lambda n: arn("states", f"stateMachine:{n}"),
     "aws:scheduler/schedule:Schedule": lambda n: arn("scheduler", f"schedule/default/{n}"),
 }
 

@@ -20,16 +20,31 @@ def named(prefix: str, *names: str) -> set[str]:
 
 
 PROCESSOR_AND_ROLL = {"processor-function", "processor-roll-function"}
-FUNCTIONS = PROCESSOR_AND_ROLL | {"simulator-function"}
+ROLLUPS = {"rollup-function", "rollup-map-function", "rollup-reduce-function"}
+JUDGING = PROCESSOR_AND_ROLL | {"rollup-function"}
+FUNCTIONS = PROCESSOR_AND_ROLL | ROLLUPS | {"simulator-function", "alerts-notifier-function"}
 DASHBOARD = {"operations-dashboard"}
 TOPICS = named("alerts", "critical-topic", "warning-topic", "info-topic") | {"operations-topic"}
-ROUTES = {f"alerts-{severity}-{part}" for severity in ("critical", "warning", "info") for part in ("rule", "target")}
+ROUTES = {
+    f"alerts-{severity}-{part}"
+    for severity in ("critical", "warning", "info")
+    for part in ("rule", "target", "permission")
+}
 INDEXES = {"metrics-table", "operations-table-throttles-alarm"} | DASHBOARD
 ROLL_ALARMS = named(
     "operations",
     *("overdue-items-alarm", "roll-duration-alarm", "roll-errors-alarm", "roll-failures-alarm"),
     *("roll-missing-alarm", "roll-throttles-alarm", "unsent-alerts-alarm"),
 )
+ROLLUP_ALARMS = {f"operations-rollup-{name}-alarm" for name in ("missing", "errors", "duration", "runs")}
+OF_MANY = {
+    *ROLLUPS,
+    *named(
+        "rollup", "policy", "runs-bucket", "runs-access", "runs-encryption", "runs-lifecycle", "runs-policy", "steps"
+    ),
+    *(f"rollup-{step}-{part}" for step in ("map", "reduce", "steps") for part in ("role", "policy", "logs")),
+}
+"""What a rollup over many functions consists of, and what names it."""
 KEY = arn("kms", "key/1234")
 THEIR_STREAM = {"existingStreamArn": arn("kinesis", "stream/theirs")}
 THEIR_TABLE = {"existingTableArn": arn("dynamodb", "table/theirs")}
@@ -42,7 +57,7 @@ CHANGES: dict[str, tuple[Any, set[str] | None]] = {
     "production": (
         True,
         {"events-stream", "metrics-table", "alerts-bus", "alerts-dlq"}
-        | {"processor-mapping", "processor-quarantine-bucket"}
+        | {"processor-mapping", "processor-quarantine-bucket", "rollup-runs-bucket"}
         | TOPICS,
     ),
     "existingStreamArn": (
@@ -54,19 +69,24 @@ CHANGES: dict[str, tuple[Any, set[str] | None]] = {
     "existingStreamKeyArn": (KEY, {"processor-policy", "simulator-policy"}),
     "existingTableArn": (
         THEIR_TABLE["existingTableArn"],
-        {"metrics-table", "processor-policy", "processor-roll-policy"}
+        {"metrics-table", "processor-policy", "processor-roll-policy", "rollup-policy", "rollup-map-policy"}
         | named("operations", "table-errors-alarm", "table-throttles-alarm")
         | PROCESSOR_AND_ROLL
+        | ROLLUPS
         | DASHBOARD,
     ),
-    "existingTableKeyArn": (KEY, {"processor-policy", "processor-roll-policy"}),
+    "existingTableKeyArn": (
+        KEY,
+        {"processor-policy", "processor-roll-policy", "rollup-policy", "rollup-map-policy"},
+    ),
     "existingBusArn": (
         THEIR_BUS["existingBusArn"],
-        {"alerts-bus", "alerts-bus-policy", "alerts-dlq-policy", "processor-policy", "processor-roll-policy"}
-        | named("alerts", "critical-policy", "warning-policy", "info-policy")
+        {"alerts-bus", "alerts-bus-policy", "alerts-dlq-policy"}
+        | {"processor-policy", "processor-roll-policy", "rollup-policy"}
         | named("operations", "failed-deliveries-alarm", "lost-alerts-alarm")
         | ROUTES
         | PROCESSOR_AND_ROLL
+        | ROLLUPS
         | DASHBOARD,
     ),
     "streamShards": (3, {"events-stream"}),
@@ -83,34 +103,69 @@ CHANGES: dict[str, tuple[Any, set[str] | None]] = {
         33,
         named("operations", "processor-duration-alarm", "roll-duration-alarm") | PROCESSOR_AND_ROLL | DASHBOARD,
     ),
-    "logLevel": ("DEBUG", FUNCTIONS),
-    "logRetentionDays": (3, {"processor-logs", "processor-roll-logs", "simulator-logs"}),
-    "tracingEnabled": (True, named("processor", "policy", "roll-policy") | {"simulator-policy"} | FUNCTIONS),
-    "ibCallsWarning": (4, PROCESSOR_AND_ROLL),
-    "healthWarning": (71, PROCESSOR_AND_ROLL),
-    "healthCritical": (51, PROCESSOR_AND_ROLL),
-    "renotifyHours": (25, PROCESSOR_AND_ROLL),
-    "maxReminders": (6, PROCESSOR_AND_ROLL),
-    "futureToleranceMinutes": (11, PROCESSOR_AND_ROLL),
+    "logLevel": ("DEBUG", FUNCTIONS - {"alerts-notifier-function"}),
+    "logRetentionDays": (
+        3,
+        {"processor-logs", "processor-roll-logs", "simulator-logs", "alerts-notifier-logs"}
+        | named("rollup", "logs", "map-logs", "reduce-logs", "steps-logs"),
+    ),
+    "tracingEnabled": (
+        True,
+        named("processor", "policy", "roll-policy")
+        | {"simulator-policy", "alerts-notifier-policy"}
+        | named("rollup", "policy", "map-policy", "reduce-policy", "steps-policy", "steps")
+        | FUNCTIONS,
+    ),
+    "ibCallsWarning": (4, JUDGING),
+    "healthWarning": (71, JUDGING),
+    "healthCritical": (51, JUDGING),
+    "renotifyHours": (25, JUDGING),
+    "maxReminders": (6, JUDGING),
+    "firstSessionSuccessBelow": ("0.5", JUDGING),
+    "firstSessionsLeast": (6, JUDGING),
+    "velocityDropShare": ("0.4", JUDGING),
+    "velocityDropLeast": (5, JUDGING),
+    "noTutorsAlertEnabled": (True, JUDGING),
+    "demandSurgeScore": ("3.5", JUDGING),
+    "demandSurgeLeast": (11, JUDGING),
+    "futureToleranceMinutes": (11, JUDGING),
     "rollIntervalMinutes": (1, {"processor-roll-schedule"} | ROLL_ALARMS),
-    "duePartitions": (17, PROCESSOR_AND_ROLL),
+    "duePartitions": (17, JUDGING),
+    "rollupEnabled": (False, {"rollup-schedule"} | ROLLUP_ALARMS | DASHBOARD),
+    "rollupIntervalMinutes": (20, {"rollup-schedule"} | ROLLUP_ALARMS),
+    "rollupDistributedItems": (0, OF_MANY | {"operations-rollup-runs-alarm"} | DASHBOARD),
+    "rollupMaxConcurrency": (5, {"rollup-steps"}),
+    "rollupMemoryMb": (2000, ROLLUPS | DASHBOARD),
+    "rollupStorageMb": (3000, ROLLUPS),
     "entityTypeHealthIndexEnabled": (False, INDEXES),
     "lastUpdatedIndexEnabled": (False, INDEXES),
     "dueIndexEnabled": (False, {"processor-roll-schedule"} | INDEXES | ROLL_ALARMS),
     "alertEmailsCritical": (["c@d.org"], {"alerts-critical-email-c@d.org"}),
     "alertEmailsWarning": (["w@d.org"], {"alerts-warning-email-w@d.org"}),
     "alertEmailsInfo": (["i@d.org"], {"alerts-info-email-i@d.org"}),
-    "topicKeyEnabled": (True, {"alerts-key", "alerts-key-alias"} | TOPICS),
+    "topicKeyEnabled": (True, {"alerts-key", "alerts-key-alias", "alerts-notifier-policy"} | TOPICS),
     "dlqRetentionDays": (13, {"alerts-dlq"}),
     "quarantineExpiryDays": (31, {"processor-quarantine-lifecycle"}),
     "operationsEmails": (["o@d.org"], {"operations-email-o@d.org"}),
     "iteratorAgeAlarmMinutes": (20, {"operations-iterator-age-alarm"} | DASHBOARD),
-    "functionErrorsAlarmCount": (2, named("operations", "processor-errors-alarm", "roll-errors-alarm")),
-    "functionThrottlesAlarmCount": (11, named("operations", "processor-throttles-alarm", "roll-throttles-alarm")),
-    "durationAlarmPercent": (50, named("operations", "processor-duration-alarm", "roll-duration-alarm") | DASHBOARD),
+    "functionErrorsAlarmCount": (
+        2,
+        named(
+            "operations", "processor-errors-alarm", "roll-errors-alarm", "rollup-errors-alarm", "notifier-errors-alarm"
+        ),
+    ),
+    "functionThrottlesAlarmCount": (
+        11,
+        named("operations", "processor-throttles-alarm", "roll-throttles-alarm", "notifier-throttles-alarm"),
+    ),
+    "durationAlarmPercent": (
+        50,
+        named("operations", "processor-duration-alarm", "roll-duration-alarm", "rollup-duration-alarm") | DASHBOARD,
+    ),
     "quarantineAlarmRecords": (4, {"operations-quarantined-records-alarm"}),
     "tableFailuresAlarmCount": (12, named("operations", "table-errors-alarm", "table-throttles-alarm")),
     "rollAlarmIntervals": (5, named("operations", "overdue-items-alarm", "roll-missing-alarm")),
+    "rollupAlarmIntervals": (4, {"operations-rollup-missing-alarm"}),
     "unsentAlarmMinutes": (14, {"operations-unsent-alerts-alarm"} | DASHBOARD),
     "simulatorEnabled": (True, {"simulator-schedule"}),
     "simulatorStreams": (51, {"simulator-function"}),

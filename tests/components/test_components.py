@@ -9,13 +9,15 @@ from typing import Any
 import pulumi
 import pytest
 
+from bundle.code import function_files
 from components.alert_bus import AI_SOURCE, PROCESSOR_SOURCE, SEVERITIES, AlertBus
 from components.event_stream import EventStream, EventStreamArgs
 from components.metrics_store import MetricsStore, MetricsStoreArgs
 from components.observability import Observability
+from components.rollup import Rollup
 from components.simulator import Simulator
 from components.stream_processor import StreamProcessor
-from tests.components.harness import ROOT, Recorded, arn, record
+from tests.components.harness import ACCOUNT, ROOT, Recorded, arn, record
 
 PROJECTED_BY_HEALTH = [
     *("sessions_7d", "sessions_14d", "sessions_30d", "ib_calls_7d", "ib_calls_14d", "avg_rating", "ratings_30d"),
@@ -166,6 +168,9 @@ def pattern(recorded: Recorded, rule: str) -> Any:
     return json.loads(recorded.one("aws:cloudwatch/eventRule:EventRule", rule).inputs["eventPattern"])
 
 
+NOTIFIER = {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/p-notifier"}
+
+
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_each_severity_has_its_topic(severity: str) -> None:
     recorded, name = bus(), f"p-alerts-{severity}"
@@ -180,28 +185,62 @@ def test_each_severity_has_its_topic(severity: str) -> None:
         "rule": name,
         "eventBusName": "p-alerts",
         "targetId": severity,
-        "arn": arn("sns", name),
+        "arn": arn("lambda", "function:p-notifier"),
         "deadLetterConfig": {"arn": arn("sqs", "p-alerts-dlq")},
     }
+    permission = recorded.one("aws:lambda/permission:Permission", f"alerts-{severity}-permission")
+    assert permission.inputs == {
+        "action": "lambda:InvokeFunction",
+        "function": arn("lambda", "function:p-notifier"),
+        "principal": "events.amazonaws.com",
+        "sourceArn": arn("events", f"rule/p-alerts/{name}"),
+    }
+    topic = recorded.one("aws:sns/topic:Topic", f"alerts-{severity}-topic").inputs
+    assert topic["name"] == name
     policy = recorded.one("aws:sns/topicPolicy:TopicPolicy", f"alerts-{severity}-policy")
     assert json.loads(policy.inputs["policy"])["Statement"] == [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": ["sns:Publish"],
-            "Resource": [arn("sns", name)],
-            "Condition": {"ArnEquals": {"aws:SourceArn": arn("events", f"rule/p-alerts/{name}")}},
-        },
-        denied(
-            "OwnRuleOnly",
-            ["sns:Publish"],
-            [arn("sns", name)],
-            {"ArnNotEquals": {"aws:SourceArn": arn("events", f"rule/p-alerts/{name}")}},
-        ),
+        denied("NotifierOnly", ["sns:Publish"], [arn("sns", name)], {"ArnNotEquals": NOTIFIER}),
         denied("TlsOnly", ["sns:Publish"], [arn("sns", name)], TLS),
     ]
     queue_policy = recorded.one("aws:sqs/queuePolicy:QueuePolicy")
-    assert {policy.urn, queue_policy.urn} <= target.dependencies
+    assert {permission.urn, queue_policy.urn} <= target.dependencies
+    # Closed to a rule that still publishes to it only when the rule no longer does.
+    assert target.urn in policy.dependencies
+
+
+def test_what_the_notifier_gives_up_is_in_the_dead_letter_queue_too() -> None:
+    recorded, queue = bus(), arn("sqs", "p-alerts-dlq")
+    function = recorded.one("aws:lambda/function:Function", "alerts-notifier-function").inputs
+    assert function["deadLetterConfig"] == {"targetArn": queue}
+    assert recorded.one("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig").inputs == {
+        "functionName": "p-notifier",
+        "maximumEventAgeInSeconds": 21_600,
+        "maximumRetryAttempts": 2,
+    }
+    # Lambda sends it outside the function, so nothing says which function it is for.
+    (send,) = [each for each in recorded.policy_of("p-notifier") if each["Action"] == ["sqs:SendMessage"]]
+    assert (send["Resource"], "Condition" in send) == ([queue], False)
+
+
+def test_without_code_a_bus_has_the_notifier_of_this_checkout() -> None:
+    code = bus().one("aws:lambda/function:Function", "alerts-notifier-function").inputs["code"]
+    files = function_files("notifier")
+    assert {name: asset.text for name, asset in code.assets.items()} == {
+        name: path.read_text(encoding="utf-8") for name, path in files.items()
+    }
+    theirs = bus(code=pulumi.AssetArchive({"theirs.py": pulumi.StringAsset("")}))
+    code = theirs.one("aws:lambda/function:Function", "alerts-notifier-function").inputs["code"]
+    assert list(code.assets) == ["theirs.py"]
+
+
+def test_the_notifier_may_use_the_topics_key_through_sns() -> None:
+    def statements(recorded: Recorded) -> list[dict[str, Any]]:
+        return [each for each in recorded.policy_of("p-notifier") if each["Action"][0].startswith("kms:")]
+
+    (use,) = statements(bus(topic_key=True))
+    assert (use["Action"], use["Resource"]) == (["kms:Decrypt", "kms:GenerateDataKey"], [arn("kms", "key/alerts-key")])
+    assert use["Condition"] == {"StringLike": {"kms:ViaService": "sns.eu-west-1.amazonaws.com*"}}
+    assert statements(bus()) == []
 
 
 def test_the_dead_letter_queue_keeps_14_days_and_takes_from_this_bus_alone() -> None:
@@ -217,7 +256,7 @@ def test_the_dead_letter_queue_keeps_14_days_and_takes_from_this_bus_alone() -> 
             "Resource": url,
             "Condition": {"ArnLike": rules},
         },
-        denied("OwnRulesOnly", ["sqs:SendMessage"], url, {"ArnNotLike": rules}),
+        denied("RulesAndNotifierOnly", ["sqs:SendMessage"], url, {"ArnNotLike": rules, "ArnNotEquals": NOTIFIER}),
         denied("TlsOnly", ["sqs:*"], url, TLS),
     ]
 
@@ -269,23 +308,17 @@ def test_addresses_are_subscribed_to_their_severitys_topic() -> None:
     ]
 
 
-def test_eventbridge_may_use_the_topics_key() -> None:
+def test_cloudwatch_may_use_the_topics_key() -> None:
     recorded = bus(topic_key=True)
     key = recorded.one("aws:kms/key:Key", "alerts-key").inputs
     assert key["enableKeyRotation"] is True
-    owner, publish, alarms = json.loads(key["policy"])["Statement"]
+    owner, alarms = json.loads(key["policy"])["Statement"]
     assert owner["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
-    # No aws:SourceArn or aws:SourceAccount: with them EventBridge can't publish to an encrypted topic.
-    assert publish == {
+    assert alarms == {
         "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
         "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
         "Resource": ["*"],
-        "Condition": {"StringLike": {"kms:EncryptionContext:aws:sns:topicArn": arn("sns", "p-alerts-*")}},
-    }
-    assert alarms == {
-        **publish,
-        "Principal": {"Service": "cloudwatch.amazonaws.com"},
         "Condition": {"StringLike": {"kms:EncryptionContext:aws:sns:topicArn": arn("sns", "p-operations")}},
     }
     assert recorded.component_outputs["alerts"]["topic_key_arn"] == arn("kms", "key/alerts-key")
@@ -331,7 +364,7 @@ def test_a_subscribed_function_may_be_called_by_its_rule_and_has_the_dead_letter
 def test_a_subscribed_queue_needs_no_permission_to_be_called() -> None:
     queue = arn("sqs", "theirs")
     recorded = bus(lambda bus: bus.subscribe("theirs", queue, ["info"], is_function=False))
-    assert recorded.of_type("aws:lambda/permission:Permission") == []
+    assert "alerts-theirs-permission" not in {r.name for r in recorded.of_type("aws:lambda/permission:Permission")}
     assert recorded.one("aws:cloudwatch/eventTarget:EventTarget", "alerts-theirs-target").inputs["arn"] == queue
 
 
@@ -386,6 +419,17 @@ def test_components_have_the_defaults_of_the_settings(built_layer: Path) -> None
                 "bus_name": alerts.bus_name,
             },
         )
+        rollup = Rollup(
+            "rollup",
+            {
+                "name_prefix": "iops-dashboard",
+                "code": pulumi.AssetArchive({}),
+                "layer_arn": processor.layer_arn,
+                "environment": processor.environment,
+                "table_arn": store.table_arn,
+                "bus_arn": alerts.bus_arn,
+            },
+        )
         Simulator(
             "simulator",
             {
@@ -403,9 +447,13 @@ def test_components_have_the_defaults_of_the_settings(built_layer: Path) -> None
                 "mapping_uuid": processor.mapping_uuid,
                 "function_name": processor.function_name,
                 "roll_function_name": processor.roll_function_name,
+                "rollup_function_name": rollup.function_name,
+                "rollup_step_names": [*rollup.step_names],
+                "rollup_state_machine_arn": rollup.state_machine_arn,
                 "table_name": store.table_name,
                 "bus_name": alerts.bus_name,
                 "rule_names": [*alerts.rule_names],
+                "notifier_function_name": alerts.notifier_function_name,
                 "alert_topic_arns": [alerts.critical_topic_arn, alerts.warning_topic_arn, alerts.info_topic_arn],
                 "dead_letter_queue_arn": alerts.dead_letter_queue_arn,
             },

@@ -18,7 +18,7 @@ RULES = ["p-alerts-critical", "p-alerts-warning"]
 # Lambda functions"; Kinesis, DynamoDB, EventBridge, SNS, SQS and CloudWatch Logs guides, the pages on their metrics).
 DOCUMENTED: dict[tuple[str, tuple[str, ...]], set[str]] = {
     ("AWS/Lambda", ("FunctionName",)): {
-        *("Invocations", "Errors", "Throttles", "Duration", "IteratorAge", "ConcurrentExecutions"),
+        *("Invocations", "Errors", "Throttles", "Duration", "IteratorAge", "ConcurrentExecutions", "DeadLetterErrors"),
     },
     ("AWS/Lambda", ("EventSourceMappingUUID",)): {
         *("PolledEventCount", "InvokedEventCount", "FailedInvokeEventCount", "DroppedEventCount"),
@@ -43,9 +43,12 @@ DOCUMENTED: dict[tuple[str, tuple[str, ...]], set[str]] = {
         *("NumberOfMessagesPublished", "NumberOfNotificationsDelivered", "NumberOfNotificationsFailed"),
     },
     ("AWS/SQS", ("QueueName",)): {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"},
+    ("AWS/States", ("StateMachineArn",)): {
+        *("ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"),
+    },
     ("AWS/Logs", ("LogGroupName",)): {"IncomingBytes", "IncomingLogEvents"},
 }
-SOURCES = {"processor": "handler.py", "roll": "roll.py"}
+SOURCES = {"processor": "handler.py", "roll": "roll.py", "rollup": "rollup.py"}
 STATISTICS = r"SampleCount|Average|Sum|Minimum|Maximum|p[0-9]{2}"
 
 
@@ -56,6 +59,10 @@ def observed(**args: Any) -> Recorded:
         "mapping_uuid": "1-2",
         "function_name": "p-processor",
         "roll_function_name": "p-roll",
+        "rollup_function_name": "p-rollup",
+        "rollup_step_names": ["p-rollup-map", "p-rollup-reduce"],
+        "rollup_state_machine_arn": arn("states", "stateMachine:p-rollup"),
+        "notifier_function_name": "p-notifier",
         "table_name": "p-metrics",
         "bus_name": "p-alerts",
         "rule_names": RULES,
@@ -140,6 +147,28 @@ def test_the_rolls_alarms_go_by_its_interval() -> None:
     assert alarm(recorded, "overdue-items")["threshold"] == 2 * 3600
 
 
+def test_without_its_schedule_the_rollup_has_no_alarms() -> None:
+    names = {r.name for r in observed().of_type(ALARM)}
+    assert names - {r.name for r in observed(rollup_enabled=False).of_type(ALARM)} == {
+        f"operations-rollup-{key}-alarm" for key in ("missing", "errors", "duration", "runs")
+    }
+
+
+def test_without_others_the_rollups_function_alone_is_watched() -> None:
+    recorded = observed(rollup_step_names=[], rollup_state_machine_arn="")
+    assert "operations-rollup-runs-alarm" not in {r.name for r in recorded.of_type(ALARM)}
+    assert "AWS/States" not in {namespace for namespace, *_ in metrics_of(body(recorded))}
+
+
+def test_the_rollups_alarms_go_by_its_interval() -> None:
+    recorded = observed(rollup_interval_minutes=60, rollup_intervals=2)
+    missing = alarm(recorded, "rollup-missing")
+    assert (missing["metricQueries"][0]["metric"]["period"], missing["evaluationPeriods"]) == (3600, 2)
+    for key in ("rollup-errors", "rollup-duration"):
+        assert alarm(recorded, key)["period"] == 3600, key
+    assert alarm(observed(rollup_timeout_seconds=600), "rollup-duration")["threshold"] == 450_000
+
+
 def test_throttling_is_watched_on_each_index_that_there_is() -> None:
     def watched(**args: Any) -> set[str]:
         dimensions = queried(alarm(observed(**args), "table-throttles"))
@@ -158,8 +187,8 @@ def test_throttling_is_watched_on_each_index_that_there_is() -> None:
 )
 def test_a_rules_metrics_are_found_on_every_bus(bus: str, expected: list[dict[str, str]]) -> None:
     recorded = observed(bus_name=bus)
-    for key in ("failed-deliveries", "lost-alerts"):
-        assert queried(alarm(recorded, key)) == expected
+    assert queried(alarm(recorded, "failed-deliveries")) == expected
+    assert queried(alarm(recorded, "lost-alerts")) == [*expected, {"FunctionName": "p-notifier"}]
     shown = [flat for flat in metrics_of(body(recorded)) if flat[0] == "AWS/Events"]
     assert [dict(zip(flat[2::2], flat[3::2], strict=True)) for flat in shown] == expected * 2
 
@@ -167,8 +196,8 @@ def test_a_rules_metrics_are_found_on_every_bus(bus: str, expected: list[dict[st
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ({"rule_names": []}, "rule_names has 0 names: it must have 1 to 10, since one alarm watches them all"),
-        ({"rule_names": ["r"] * 11}, "rule_names has 11 names: it must have 1 to 10"),
+        ({"rule_names": []}, "rule_names has 0 names: it must have 1 to 9, since one alarm watches them all"),
+        ({"rule_names": ["r"] * 10}, "rule_names has 10 names: it must have 1 to 9"),
         ({"index_names": ["i"] * 5}, "index_names has 5 names: it must have 0 to 4"),
     ],
 )
@@ -178,9 +207,11 @@ def test_more_than_an_alarm_can_watch_is_refused(args: dict[str, Any], message: 
 
 
 def test_every_alarm_fits_cloudwatch() -> None:
-    """PutMetricAlarm's limits, for the longest and the shortest interval of the roll."""
-    for args in ({"roll_interval_minutes": 1}, {"roll_interval_minutes": 60, "roll_intervals": 10}):
-        for made in observed(rule_names=["r"] * 10, index_names=["i"] * 4, **args).of_type(ALARM):
+    """PutMetricAlarm's limits, for the longest and the shortest interval of roll and rollup."""
+    shortest = {"roll_interval_minutes": 1, "rollup_interval_minutes": 1}
+    longest = {"roll_interval_minutes": 60, "rollup_interval_minutes": 720}
+    for args in (shortest, {**longest, "roll_intervals": 10, "rollup_intervals": 10}):
+        for made in observed(rule_names=["r"] * 9, index_names=["i"] * 4, **args).of_type(ALARM):
             inputs = made.inputs
             metrics = [query["metric"] for query in inputs.get("metricQueries", []) if "metric" in query]
             period = inputs.get("period") or metrics[0]["period"]
@@ -273,7 +304,7 @@ def test_the_dashboards_body_is_as_cloudwatch_documents_it() -> None:
             assert 1 <= len(properties["alarms"]) <= 100
         elif widget["type"] == "log":
             assert properties.keys() == {"title", "region", "query", "view"}
-            assert re.match(r"SOURCE '/aws/lambda/p-processor' \| SOURCE '/aws/lambda/p-roll' \| ", properties["query"])
+            assert re.match(r"(SOURCE '/aws/lambda/p-(processor|roll|rollup)' \| ){3}filter", properties["query"])
         else:
             assert widget["type"] == "metric"
             assert properties.keys() - {"annotations"} == {

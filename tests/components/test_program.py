@@ -21,30 +21,33 @@ COUNTS = {
     "iops:index:EventStream": 1,
     "iops:index:MetricsStore": 1,
     "iops:index:Observability": 1,
+    "iops:index:Rollup": 1,
     "iops:index:Simulator": 1,
     "iops:index:StreamProcessor": 1,
     "aws:cloudwatch/eventBus:EventBus": 1,
     "aws:cloudwatch/eventBusPolicy:EventBusPolicy": 1,
     "aws:cloudwatch/eventRule:EventRule": 3,
     "aws:cloudwatch/eventTarget:EventTarget": 3,
-    "aws:cloudwatch/logGroup:LogGroup": 3,
+    "aws:cloudwatch/logGroup:LogGroup": 8,
     "aws:cloudwatch/dashboard:Dashboard": 1,
-    "aws:cloudwatch/metricAlarm:MetricAlarm": 21,
+    "aws:cloudwatch/metricAlarm:MetricAlarm": 27,
     "aws:dynamodb/table:Table": 1,
-    "aws:iam/role:Role": 5,
-    "aws:iam/rolePolicy:RolePolicy": 5,
+    "aws:iam/role:Role": 11,
+    "aws:iam/rolePolicy:RolePolicy": 11,
     "aws:kinesis/stream:Stream": 1,
     "aws:lambda/eventSourceMapping:EventSourceMapping": 1,
-    "aws:lambda/function:Function": 3,
-    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": 2,
+    "aws:lambda/function:Function": 7,
+    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": 4,
     "aws:lambda/layerVersion:LayerVersion": 1,
-    "aws:s3/bucket:Bucket": 2,
-    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": 1,
+    "aws:lambda/permission:Permission": 3,
+    "aws:s3/bucket:Bucket": 3,
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": 2,
     "aws:s3/bucketObjectv2:BucketObjectv2": 1,
-    "aws:s3/bucketPolicy:BucketPolicy": 2,
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": 2,
-    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": 2,
-    "aws:scheduler/schedule:Schedule": 2,
+    "aws:s3/bucketPolicy:BucketPolicy": 3,
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": 3,
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": 3,
+    "aws:scheduler/schedule:Schedule": 3,
+    "aws:sfn/stateMachine:StateMachine": 1,
     "aws:sns/topic:Topic": 4,
     "aws:sns/topicPolicy:TopicPolicy": 4,
     "aws:sqs/queue:Queue": 1,
@@ -64,6 +67,10 @@ def test_it_exports_exactly_these_outputs(program: Run, stack: str) -> None:
     assert program(stack).outputs == {
         "ProcessFunctionName": f"{p}-processor",
         "RollFunctionName": f"{p}-roll",
+        "RollupFunctionName": f"{p}-rollup",
+        "RollupStateMachineArn": arn("states", f"stateMachine:{p}-rollup"),
+        "RollupBucketName": f"{p}-rollup-0001",
+        "NotifierFunctionName": f"{p}-notifier",
         "SimulatorFunctionName": f"{p}-simulator",
         "EventStreamName": f"{p}-events",
         "MetricsTableName": f"{p}-metrics",
@@ -84,7 +91,7 @@ def test_every_physical_name_starts_with_the_prefix(program: Run, stack: str) ->
     for resource in program(stack).resources:
         for key in ("name", "bucketPrefix", "layerName", "dashboardName"):
             name = resource.inputs.get(key, PREFIX[stack])
-            bare = name.removeprefix("/aws/lambda/").removeprefix("alias/")
+            bare = name.removeprefix("/aws/lambda/").removeprefix("/aws/vendedlogs/states/").removeprefix("alias/")
             assert bare.startswith(PREFIX[stack]), f"{resource.name}: {name}"
 
 
@@ -165,7 +172,11 @@ def test_the_event_source_mapping(program: Run, stack: str, inputs: dict[str, An
     [
         ("processor", "functions.processor.handler.lambda_handler", 1024, 120, 1),
         ("roll", "functions.processor.roll.lambda_handler", 1024, 120, 1),
+        ("rollup", "functions.processor.rollup.lambda_handler", 1024, 900, 1),
+        ("rollup-map", "functions.processor.rollup_map.lambda_handler", 1024, 900, 1),
+        ("rollup-reduce", "functions.processor.rollup_reduce.lambda_handler", 1024, 900, 1),
         ("simulator", "functions.simulator.handler.lambda_handler", 256, 60, 0),
+        ("notifier", "functions.notifier.handler.lambda_handler", 256, 60, 0),
     ],
 )
 @STACKS
@@ -180,6 +191,7 @@ def test_the_functions(
     assert (inputs["memorySize"], inputs["timeout"]) == (memory, timeout)
     assert inputs["role"] == f"arn:aws:iam::{ACCOUNT}:role/{name}"
     assert inputs["layers"] == [arn("lambda", f"layer:{PREFIX[stack]}-dependencies:1")] * layers
+    assert inputs.get("ephemeralStorage") == ({"size": 2048} if function.startswith("rollup") else None)
     assert inputs["tracingConfig"] == {"mode": "PassThrough"}
     assert inputs["loggingConfig"] == {"logFormat": "Text", "logGroup": f"/aws/lambda/{name}"}
     logs = by_physical_name(recorded, "aws:cloudwatch/logGroup:LogGroup", f"/aws/lambda/{name}")
@@ -203,12 +215,33 @@ def test_the_functions_environments(program: Run, stack: str) -> None:
         "HEALTH_CRITICAL": "50",
         "RENOTIFY_HOURS": "24",
         "MAX_REMINDERS": "5",
+        "FIRST_SESSION_SUCCESS_BELOW": "0.0",
+        "FIRST_SESSIONS_LEAST": "5",
+        "VELOCITY_DROP_SHARE": "0.0",
+        "VELOCITY_DROP_LEAST": "4",
+        "NO_TUTORS_ALERT": "false",
+        "DEMAND_SURGE_SCORE": "0.0",
+        "DEMAND_SURGE_LEAST": "10",
         "LOG_LEVEL": "INFO",
         "POWERTOOLS_METRICS_NAMESPACE": p,
     }
+    of_many = {
+        "ROLLUP_DISTRIBUTED_ITEMS": "2000000",
+        "ROLLUP_BUCKET_NAME": f"{p}-rollup-0001",
+        "ROLLUP_STATE_MACHINE_ARN": arn("states", f"stateMachine:{p}-rollup"),
+    }
+    needed = ("DYNAMODB_TABLE_NAME", "EVENT_BUS_NAME", "QUARANTINE_BUCKET_NAME", "LOG_LEVEL")
+    step = {name: common[name] for name in (*needed, "POWERTOOLS_METRICS_NAMESPACE")}
+    told = {"rollup": common, "rollup-map": step, "rollup-reduce": step}
     assert variables == {
         f"{p}-processor": common | {"POWERTOOLS_SERVICE_NAME": "processor"},
         f"{p}-roll": common | {"POWERTOOLS_SERVICE_NAME": "roll"},
+        **{f"{p}-{name}": told[name] | of_many | {"POWERTOOLS_SERVICE_NAME": name} for name in told},
+        f"{p}-notifier": {
+            "CRITICAL_TOPIC_ARN": arn("sns", f"{p}-alerts-critical"),
+            "WARNING_TOPIC_ARN": arn("sns", f"{p}-alerts-warning"),
+            "INFO_TOPIC_ARN": arn("sns", f"{p}-alerts-info"),
+        },
         f"{p}-simulator": {
             "EVENT_STREAM_NAME": f"{p}-events",
             "SIMULATOR_STREAMS": "50",
@@ -226,6 +259,8 @@ def role_policies(p: str) -> dict[str, list[Allowed]]:
     stream, table = arn("kinesis", f"stream/{p}-events"), arn("dynamodb", f"table/{p}-metrics")
     bus, bucket = arn("events", f"event-bus/{p}-alerts"), f"arn:aws:s3:::{p}-quarantine-0001"
 
+    key, through_sns = arn("kms", "key/alerts-key"), {"StringLike": {"kms:ViaService": "sns.eu-west-1.amazonaws.com*"}}
+
     own_bucket = {"StringEquals": {"s3:ResourceAccount": ACCOUNT}}
     own_source = {
         "ForAllValues:StringEquals": {"events:source": "iops-dashboard.processor"},
@@ -239,8 +274,11 @@ def role_policies(p: str) -> dict[str, list[Allowed]]:
         group = arn("logs", f"log-group:/aws/lambda/{p}-{function}:*")
         return ["logs:CreateLogStream", "logs:PutLogEvents"], [group], by(function)
 
-    def rolled(function: str) -> Allowed:
-        return ["lambda:InvokeFunction"], [arn("lambda", f"function:{p}-{function}")], None
+    def rolled(*functions: str) -> Allowed:
+        return ["lambda:InvokeFunction"], [arn("lambda", f"function:{p}-{each}") for each in functions], None
+
+    runs, exports = (f"arn:aws:s3:::{p}-rollup-0001/{prefix}/*" for prefix in ("runs", "exports"))
+    machine = arn("states", f"stateMachine:{p}-rollup")
 
     return {
         f"{p}-processor": [
@@ -272,8 +310,57 @@ def role_policies(p: str) -> dict[str, list[Allowed]]:
             (["events:PutEvents"], [bus], own_source | by("roll")),
             logs("roll"),
         ],
+        f"{p}-rollup": [
+            (["dynamodb:DescribeTable", "dynamodb:Scan"], [table], by("rollup")),
+            (["dynamodb:BatchGetItem", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"], [table], by("rollup")),
+            (["events:PutEvents"], [bus], own_source | by("rollup")),
+            (["s3:GetObject"], [runs, exports], own_bucket | by("rollup")),
+            (["s3:PutObject"], [runs], own_bucket | by("rollup")),
+            (["states:ListExecutions", "states:StartExecution"], [machine], by("rollup")),
+            logs("rollup"),
+        ],
+        f"{p}-rollup-map": [
+            (["dynamodb:Scan"], [table], by("rollup-map")),
+            (["s3:GetObject"], [exports], own_bucket | by("rollup-map")),
+            (["s3:PutObject"], [runs], own_bucket | by("rollup-map")),
+            logs("rollup-map"),
+        ],
+        f"{p}-rollup-reduce": [
+            (["s3:GetObject", "s3:PutObject"], [runs], own_bucket | by("rollup-reduce")),
+            logs("rollup-reduce"),
+        ],
+        f"{p}-rollup-steps": [
+            rolled("rollup-map", "rollup-reduce", "rollup"),
+            (
+                ["s3:GetObject"],
+                [f"{runs}/{items}.json" for items in ("sources", "partitions")],
+                own_bucket,
+            ),
+            (["states:StartExecution"], [machine], None),
+            (
+                ["states:DescribeExecution", "states:StopExecution"],
+                [arn("states", f"execution:{p}-rollup:*")],
+                None,
+            ),
+            (
+                [
+                    *("logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:GetLogDelivery"),
+                    *("logs:ListLogDeliveries", "logs:UpdateLogDelivery", "logs:DescribeLogGroups"),
+                    *("logs:DescribeResourcePolicies", "logs:PutResourcePolicy"),
+                ],
+                ["*"],
+                None,
+            ),
+        ],
         f"{p}-simulator": [(["kinesis:PutRecords"], [stream], by("simulator")), logs("simulator")],
+        f"{p}-notifier": [
+            *([] if p == PREFIX["dev"] else [(["kms:Decrypt", "kms:GenerateDataKey"], [key], through_sns)]),
+            (["sqs:SendMessage"], [arn("sqs", f"{p}-alerts-dlq")], None),
+            (["sns:Publish"], [arn("sns", f"{p}-alerts-{s}") for s in ("critical", "warning", "info")], by("notifier")),
+            logs("notifier"),
+        ],
         f"{p}-roll-schedule": [rolled("roll")],
+        f"{p}-rollup-schedule": [rolled("rollup")],
         f"{p}-simulator-schedule": [rolled("simulator")],
     }
 
@@ -291,14 +378,21 @@ def test_each_role_allows_exactly_what_its_function_calls(program: Run, stack: s
 def test_each_role_can_be_assumed_by_its_one_service_only(either: Recorded) -> None:
     for role in either.of_type("aws:iam/role:Role"):
         (statement,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
-        scheduled = role.inputs["name"].endswith("-schedule")
-        service = "scheduler.amazonaws.com" if scheduled else "lambda.amazonaws.com"
-        assert (statement["Action"], statement["Principal"]) == (["sts:AssumeRole"], {"Service": service})
-        condition = {
-            "StringEquals": {"aws:SourceAccount": ACCOUNT},
-            "ArnEquals": {"aws:SourceArn": arn("scheduler", "schedule-group/default")},
-        }
-        assert statement.get("Condition") == (condition if scheduled else None)
+        name = role.inputs["name"]
+        own = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+        service, condition = {
+            "schedule": (
+                "scheduler",
+                {**own, "ArnEquals": {"aws:SourceArn": arn("scheduler", "schedule-group/default")}},
+            ),
+            "steps": (
+                "states",
+                {**own, "ArnLike": {"aws:SourceArn": arn("states", f"stateMachine:{name.removesuffix('-steps')}*")}},
+            ),
+        }.get(name.rpartition("-")[2], ("lambda", None))
+        principal = {"Service": f"{service}.amazonaws.com"}
+        assert (statement["Action"], statement["Principal"]) == (["sts:AssumeRole"], principal)
+        assert statement.get("Condition") == condition
 
 
 @STACKS
@@ -309,7 +403,7 @@ def test_the_buckets_are_closed_to_others(program: Run, stack: str) -> None:
         }
         for r in program(stack).of_type("aws:s3/bucketPolicy:BucketPolicy")
     }
-    assert policies.keys() == {"-quarantine-0001", "-artifacts-0001"}
+    assert policies.keys() == {"-quarantine-0001", "-artifacts-0001", "-rollup-0001"}
     for bucket, statements in policies.items():
         own = f"arn:aws:s3:::{PREFIX[stack]}{bucket}"
         assert all(s["Effect"] == "Deny" and s["Principal"] == {"AWS": "*"} for s in statements.values())
@@ -322,7 +416,7 @@ def test_the_buckets_are_closed_to_others(program: Run, stack: str) -> None:
         }.items():
             found = statements.pop(sid)
             assert (found["Action"], found["Resource"], found["Condition"]) == (["s3:*"], [own, f"{own}/*"], condition)
-    assert policies["-artifacts-0001"] == {}
+    assert policies["-artifacts-0001"] == policies["-rollup-0001"] == {}
     # Operators read and delete; the roll, which has no business there, could not even be allowed to write.
     written = policies["-quarantine-0001"].pop("WrittenByItsRoleOnly")
     assert policies["-quarantine-0001"] == {}
@@ -364,7 +458,8 @@ def test_production_keeps_what_cannot_be_made_again(program: Run, stack: str) ->
     assert {r.name for r in recorded.resources if r.retain_on_delete} == (kept if production else set())
     assert recorded.one("aws:dynamodb/table:Table").inputs["deletionProtectionEnabled"] is production
     quarantine = recorded.one("aws:s3/bucket:Bucket", "processor-quarantine-bucket")
-    assert quarantine.inputs["forceDestroy"] is not production
+    runs = recorded.one("aws:s3/bucket:Bucket", "rollup-runs-bucket")
+    assert quarantine.inputs["forceDestroy"] is runs.inputs["forceDestroy"] is not production
 
 
 @STACKS
@@ -375,12 +470,15 @@ def test_the_schedules(program: Run, stack: str) -> None:
     }
     assert {name: (s["scheduleExpression"], s["state"]) for name, s in schedules.items()} == {
         "roll-schedule": ("rate(5 minutes)", "ENABLED"),
+        "rollup-schedule": ("rate(15 minutes)", "ENABLED"),
         "simulator-schedule": ("rate(1 minute)", "DISABLED"),
     }
     retries = program(stack).of_type("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")
     assert {r.inputs["functionName"]: r.inputs["maximumRetryAttempts"] for r in retries} == {
         f"{PREFIX[stack]}-roll": 0,
+        f"{PREFIX[stack]}-rollup": 0,
         f"{PREFIX[stack]}-simulator": 0,
+        f"{PREFIX[stack]}-notifier": 2,
     }
 
 
@@ -428,6 +526,27 @@ ALARMS: dict[str, tuple[list[str], float, str, str]] = {
     "roll-failures": (["Maximum own RollFailed of roll"], 1, "3 of 3 in 300 s", "ignore"),
     "overdue-items": (["Maximum own OldestDue of roll"], 3 * 5 * 60, ONCE, "ignore"),
     "unsent-alerts": (["Maximum own OldestUnsent of roll"], 15 * 60, ONCE, "ignore"),
+    "rollup-missing": (
+        ["Sum own RolledUp of rollup", "IF(FILL(complete, 0) < 1, 1, 0)"],
+        1,
+        "3 of 3 in 900 s",
+        "breaching",
+    ),
+    "rollup-errors": (["Sum AWS/Lambda Errors of rollup"], 1, "1 of 1 in 900 s", "notBreaching"),
+    "rollup-duration": (
+        ["Maximum AWS/Lambda Duration of rollup"],
+        0.75 * 900_000,
+        "2 of 3 in 900 s",
+        "notBreaching",
+    ),
+    "rollup-runs": (
+        [f"Sum AWS/States Executions{how} of rollup" for how in ("Failed", "TimedOut", "Aborted")],
+        1,
+        "1 of 1 in 900 s",
+        "notBreaching",
+    ),
+    "notifier-errors": (["Sum AWS/Lambda Errors of notifier"], 1, ONCE, "notBreaching"),
+    "notifier-throttles": (["Sum AWS/Lambda Throttles of notifier"], 10, TWICE, "notBreaching"),
     "failed-deliveries": (
         [f"Sum AWS/Events FailedInvocations of alerts alerts-{each}" for each in ("critical", "warning", "info")],
         1,
@@ -436,8 +555,11 @@ ALARMS: dict[str, tuple[list[str], float, str, str]] = {
     ),
     "lost-alerts": (
         [
-            f"Sum AWS/Events InvocationsFailedToBeSentToDlq of alerts alerts-{each}"
-            for each in ("critical", "warning", "info")
+            *(
+                f"Sum AWS/Events InvocationsFailedToBeSentToDlq of alerts alerts-{each}"
+                for each in ("critical", "warning", "info")
+            ),
+            "Sum AWS/Lambda DeadLetterErrors of notifier",
         ],
         1,
         ONCE,
@@ -452,7 +574,7 @@ ALARMS: dict[str, tuple[list[str], float, str, str]] = {
     "table-errors": (
         [
             f"Sum AWS/DynamoDB SystemErrors of {each} metrics"
-            for each in ("BatchGetItem", "BatchExecuteStatement", "Query")
+            for each in ("BatchGetItem", "BatchExecuteStatement", "Query", "Scan")
         ],
         10,
         "2 of 2 in 300 s",
@@ -475,7 +597,9 @@ def watched(inputs: dict[str, Any], prefix: str) -> tuple[list[str], float, str,
     """An alarm as ALARMS has it."""
 
     def told(metric: dict[str, Any], stat: str) -> str:
-        of = " ".join(value.removeprefix(f"{prefix}-") for _, value in sorted(metric["dimensions"].items()))
+        of = " ".join(
+            value.rpartition(":")[2].removeprefix(f"{prefix}-") for _, value in sorted(metric["dimensions"].items())
+        )
         return f"{stat} {metric['namespace'].replace(prefix, 'own')} {metric['metricName']} of {of}"
 
     queries = inputs.get("metricQueries", [])
@@ -502,11 +626,12 @@ def test_the_alarms(program: Run, stack: str) -> None:
         assert inputs["alarmActions"] == inputs["okActions"] == [arn("sns", f"{prefix}-operations")]
 
 
-def test_the_quarantine_expires(either: Recorded) -> None:
-    lifecycle = either.one("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration").inputs
-    assert lifecycle["bucket"].endswith("-quarantine-0001")
-    (rule,) = lifecycle["rules"]
-    assert (rule["status"], rule["filter"], rule["expiration"]) == ("Enabled", {"prefix": ""}, {"days": 30})
+@pytest.mark.parametrize(("name", "days"), [("processor-quarantine", 30), ("rollup-runs", 1)])
+def test_the_quarantine_and_the_runs_expire(either: Recorded, name: str, days: int) -> None:
+    lifecycle = either.one("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", f"{name}-lifecycle")
+    assert lifecycle.inputs["bucket"].endswith({"rollup-runs": "-rollup-0001"}.get(name, "-quarantine-0001"))
+    (rule,) = lifecycle.inputs["rules"]
+    assert (rule["status"], rule["filter"], rule["expiration"]) == ("Enabled", {"prefix": ""}, {"days": days})
 
 
 def test_code_and_layer_are_what_the_functions_import(either: Recorded, built_layer: Path) -> None:
@@ -530,6 +655,28 @@ def test_the_roll_rests_without_its_index(built_layer: Path) -> None:
     alarms = {r.inputs["name"]: r.inputs for r in recorded.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")}
     assert "iops-dashboard-dev-roll-missing" not in alarms
     assert "DueIndex" not in str(alarms["iops-dashboard-dev-table-throttles"]["metricQueries"])
+
+
+def test_the_rollup_rests_when_it_is_switched_off(built_layer: Path) -> None:
+    recorded = record_program("dev", layerDirectory=str(built_layer), rollupEnabled=False)
+    assert recorded.one("aws:scheduler/schedule:Schedule", "rollup-schedule").inputs["state"] == "DISABLED"
+    alarms = [r.name for r in recorded.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")]
+    assert not any("rollup" in name for name in alarms)
+
+
+def test_a_rollup_of_one_function_needs_no_other(built_layer: Path) -> None:
+    recorded = record_program("dev", layerDirectory=str(built_layer), rollupDistributedItems=0)
+    assert recorded.of_type("aws:sfn/stateMachine:StateMachine") == []
+    functions = {r.inputs["name"] for r in recorded.of_type("aws:lambda/function:Function") if "rollup" in r.name}
+    assert functions == {"iops-dashboard-dev-rollup"}
+    assert (recorded.outputs["RollupStateMachineArn"], recorded.outputs["RollupBucketName"]) == ("", "")
+    (rollup,) = [r for r in recorded.of_type("aws:lambda/function:Function") if r.name == "rollup-function"]
+    assert not any(name.startswith("ROLLUP_") for name in rollup.inputs["environment"]["variables"])
+    actions = {action for each in recorded.policy_of("iops-dashboard-dev-rollup") for action in each["Action"]}
+    assert not any(action.startswith(("s3:", "states:")) for action in actions)
+    alarms = {r.name for r in recorded.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")}
+    assert "operations-rollup-missing-alarm" in alarms
+    assert "operations-rollup-runs-alarm" not in alarms
 
 
 def test_an_existing_stream_is_read_and_not_made(built_layer: Path) -> None:
@@ -563,7 +710,14 @@ def test_an_existing_table_and_bus_are_used_and_not_made(built_layer: Path) -> N
     }
     assert {r.type for r in recorded.resources} & gone == set()
     assert (recorded.outputs["MetricsTableName"], recorded.outputs["AlertBusName"]) == ("theirs", "theirs")
-    for role, theirs in {"processor": [table, bus, key], "roll": [table, bus, key], "simulator": []}.items():
+    for role, theirs in {
+        "processor": [table, bus, key],
+        "roll": [table, bus, key],
+        "rollup": [table, bus, key],
+        "rollup-map": [table, key],
+        "rollup-reduce": [],
+        "simulator": [],
+    }.items():
         named = {resource for s in recorded.policy_of(f"iops-dashboard-{role}") for resource in s["Resource"]}
         assert named >= set(theirs)
         uses = [s for s in recorded.policy_of(f"iops-dashboard-{role}") if s["Resource"] == [key]]
@@ -580,11 +734,12 @@ def test_a_missing_layer_stops_the_program_with_one_message() -> None:
 
 
 def at(recorded: Recorded, path: str) -> Any:
-    """What stands at `logical-name key.key...` of a recorded run."""
-    name, keys = path.split(" ")
+    """What stands at `logical-name key.key...` of a recorded run, in JSON too."""
+    name, keys = path.split(" ", 1)
     (value,) = [r.inputs for r in recorded.resources if r.custom and r.name == name]
     for key in keys.split("."):
-        value = value[int(key)] if isinstance(value, list) else value[key]
+        parsed = json.loads(value) if isinstance(value, str) else value
+        value = parsed[int(key)] if isinstance(parsed, list) else parsed[key]
     return value
 
 
@@ -610,9 +765,21 @@ ARRIVALS: dict[str, tuple[Any, str, Any]] = {
     "healthCritical": (51, "processor-function environment.variables.HEALTH_CRITICAL", "51"),
     "renotifyHours": (25, "processor-roll-function environment.variables.RENOTIFY_HOURS", "25"),
     "maxReminders": (6, "processor-roll-function environment.variables.MAX_REMINDERS", "6"),
+    "firstSessionSuccessBelow": ("0.5", "processor-function environment.variables.FIRST_SESSION_SUCCESS_BELOW", "0.5"),
+    "firstSessionsLeast": (6, "processor-roll-function environment.variables.FIRST_SESSIONS_LEAST", "6"),
+    "velocityDropShare": ("0.4", "processor-function environment.variables.VELOCITY_DROP_SHARE", "0.4"),
+    "velocityDropLeast": (5, "processor-roll-function environment.variables.VELOCITY_DROP_LEAST", "5"),
+    "noTutorsAlertEnabled": (True, "processor-function environment.variables.NO_TUTORS_ALERT", "true"),
+    "demandSurgeScore": ("3.5", "processor-roll-function environment.variables.DEMAND_SURGE_SCORE", "3.5"),
+    "demandSurgeLeast": (11, "processor-function environment.variables.DEMAND_SURGE_LEAST", "11"),
     "futureToleranceMinutes": (11, "processor-function environment.variables.FUTURE_TOLERANCE_SECONDS", "660"),
     "rollIntervalMinutes": (1, "processor-roll-schedule scheduleExpression", "rate(1 minute)"),
     "duePartitions": (17, "processor-roll-function environment.variables.DUE_PARTITIONS", "17"),
+    "rollupIntervalMinutes": (20, "rollup-schedule scheduleExpression", "rate(20 minutes)"),
+    "rollupDistributedItems": (7, "rollup-function environment.variables.ROLLUP_DISTRIBUTED_ITEMS", "7"),
+    "rollupMaxConcurrency": (5, "rollup-steps definition.States.Read the table.MaxConcurrency", 5),
+    "rollupMemoryMb": (2000, "rollup-map-function memorySize", 2000),
+    "rollupStorageMb": (3000, "rollup-reduce-function ephemeralStorage.size", 3000),
     "entityTypeHealthIndexEnabled": (False, "metrics-table globalSecondaryIndexes.0.name", "DueIndex"),
     "lastUpdatedIndexEnabled": (False, "metrics-table globalSecondaryIndexes.0.name", "DueIndex"),
     "alertEmailsCritical": (["c@d.org"], "alerts-critical-email-c@d.org endpoint", "c@d.org"),
@@ -629,6 +796,7 @@ ARRIVALS: dict[str, tuple[Any, str, Any]] = {
     "quarantineAlarmRecords": (4, "operations-quarantined-records-alarm threshold", 4),
     "tableFailuresAlarmCount": (12, "operations-table-throttles-alarm threshold", 12),
     "rollAlarmIntervals": (5, "operations-overdue-items-alarm threshold", 5 * 60),
+    "rollupAlarmIntervals": (4, "operations-rollup-missing-alarm evaluationPeriods", 4),
     "unsentAlarmMinutes": (14, "operations-unsent-alerts-alarm threshold", 14 * 60),
     "simulatorEnabled": (True, "simulator-schedule state", "ENABLED"),
     "simulatorStreams": (51, "simulator-function environment.variables.SIMULATOR_STREAMS", "51"),
@@ -655,7 +823,11 @@ def test_every_declared_setting_is_tested_above() -> None:
         *("existingStreamArn", "existingStreamKeyArn"),
         *("existingTableArn", "existingTableKeyArn", "existingBusArn"),
     }
-    assert project["config"].keys() == ARRIVALS.keys() | existing | {"layerDirectory", "dueIndexEnabled"}
+    assert project["config"].keys() == ARRIVALS.keys() | existing | {
+        "layerDirectory",
+        "dueIndexEnabled",
+        "rollupEnabled",
+    }
     assert project["name"] == PROJECT
 
 

@@ -4,6 +4,7 @@ ministack refuses what it can judge; tests/permissions.py judges every call by t
 them.
 """
 
+import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from functions.processor import clients
+from functions.notifier import handler as notifier
+from functions.processor import clients, partitions, rollup, rollup_map, rollup_reduce
 from functions.simulator import handler as simulator
 from local.deploy import Deployment
 from local.flow import Flow
@@ -25,6 +27,7 @@ from local.ministack import LocalAws, LocalAwsError
 from local.policies import for_ministack
 from local.readback import read_back
 from tests.e2e.conftest import InProcess
+from tests.functions.notifier.alerts import event
 from tests.functions.processor.deployment import delivery, event_json, record
 from tests.permissions import Call, Statement, allowed, refused
 
@@ -54,8 +57,10 @@ class Names:
     @property
     def functions(self) -> dict[str, str]:
         """The function that each function's role, of the same name, is for."""
-        named = {key: self.output(key) for key in ("ProcessFunctionName", "RollFunctionName", "SimulatorFunctionName")}
-        return {name: self.arn("lambda", f"function:{name}") for name in named.values()}
+        outputs = ("ProcessFunctionName", "RollFunctionName", "NotifierFunctionName", "SimulatorFunctionName")
+        rollup = self.output("RollupFunctionName")
+        named = [*map(self.output, outputs), rollup, f"{rollup}-map", f"{rollup}-reduce"]
+        return {name: self.arn("lambda", f"function:{name}") for name in named}
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +105,8 @@ class Recorder:
                 for each in params["Statements"]:
                     verb, table = each["Statement"].split()[0], each["Statement"].split('"')[1]
                     yield PARTIQL[verb], arn("dynamodb", f"table/{table}"), {}
+            case "dynamodb.DescribeTable" | "dynamodb.Scan":
+                yield f"dynamodb:{operation.partition('.')[2]}", arn("dynamodb", f"table/{params['TableName']}"), {}
             case "dynamodb.Query":
                 index = arn("dynamodb", f"table/{params['TableName']}/index/{params['IndexName']}")
                 yield "dynamodb:Query", index, {}
@@ -107,9 +114,13 @@ class Recorder:
                 for bus in {entry["EventBusName"] for entry in params["Entries"]}:
                     sources = [entry["Source"] for entry in params["Entries"] if entry["EventBusName"] == bus]
                     yield "events:PutEvents", arn("events", f"event-bus/{bus}"), {"events:source": sources}
-            case "s3.PutObject":
+            case "s3.GetObject" | "s3.PutObject":
                 key = f"arn:aws:s3:::{params['Bucket']}/{params['Key']}"
-                yield "s3:PutObject", key, {"s3:ResourceAccount": self.names.account}
+                yield operation.replace(".", ":"), key, {"s3:ResourceAccount": self.names.account}
+            case "stepfunctions.ListExecutions" | "stepfunctions.StartExecution":
+                yield f"states:{operation.partition('.')[2]}", params["stateMachineArn"], {}
+            case "sns.Publish":
+                yield "sns:Publish", params["TopicArn"], {}
             case "kinesis.PutRecords":
                 yield "kinesis:PutRecords", arn("kinesis", f"stream/{params['StreamName']}"), {}
             case _:
@@ -134,10 +145,59 @@ def by_services(names: Names) -> Iterator[tuple[str, Call]]:
         for action in ("CreateLogStream", "PutLogEvents"):
             group = names.arn("logs", f"log-group:/aws/lambda/{role}:log-stream:2026/01/01/[$LATEST]0")
             yield role, Call(f"logs:{action}", group, {"lambda:SourceFunctionArn": function})
+    # Lambda developer guide, "Adding a dead-letter queue".
+    queue = names.arn("sqs", names.output("DeadLetterQueueUrl").rpartition("/")[2])
+    yield names.output("NotifierFunctionName"), Call("sqs:SendMessage", queue)
     # EventBridge Scheduler user guide, "Setting up the execution role".
-    for output, schedule in (("RollFunctionName", "roll-schedule"), ("SimulatorFunctionName", "simulator-schedule")):
-        prefix = processor.removesuffix("-processor")
-        yield f"{prefix}-{schedule}", Call("lambda:InvokeFunction", names.functions[names.output(output)])
+    prefix = processor.removesuffix("-processor")
+    for called in ("roll", "rollup", "simulator"):
+        yield f"{prefix}-{called}-schedule", Call("lambda:InvokeFunction", names.functions[f"{prefix}-{called}"])
+    # Step Functions developer guide, "IAM policies for using Distributed Map states" and "Logging in CloudWatch Logs".
+    steps, runs = f"{prefix}-rollup-steps", f"arn:aws:s3:::{names.output('RollupBucketName')}/runs/2026-11-23T10-00"
+    for called in ("rollup-map", "rollup-reduce", "rollup"):
+        yield steps, Call("lambda:InvokeFunction", names.functions[f"{prefix}-{called}"])
+    for items in ("sources", "partitions"):
+        yield steps, Call("s3:GetObject", f"{runs}/{items}.json", own_bucket)
+    yield steps, Call("states:StartExecution", names.output("RollupStateMachineArn"))
+    for action in ("DescribeExecution", "StopExecution"):
+        yield steps, Call(f"states:{action}", names.arn("states", f"execution:{prefix}-rollup:2026-11-23T10-00"))
+    for action in (
+        *("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries"),
+        *("PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups"),
+    ):
+        yield steps, Call(f"logs:{action}", "*")
+
+
+def roll_up(
+    recorder: Recorder, names: Names, local_aws: LocalAws, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollup by one function, and a run of many over an export without items, so that nobody's figures change."""
+    recorder.role = name = names.output("RollupFunctionName")
+    assert rollup.lambda_handler({}, context)["alerts_sent"] > 0
+    monkeypatch.setattr(partitions, "_FEWEST", 2)
+    s3, states, bucket = local_aws.client("s3"), local_aws.client("stepfunctions"), names.output("RollupBucketName")
+    manifest = json.dumps({"dataFileS3Key": "exports/recorded/data/none.json.gz"}).encode()
+    s3.put_object(Bucket=bucket, Key="exports/recorded/manifest-files.json", Body=manifest)
+    s3.put_object(Bucket=bucket, Key="exports/recorded/data/none.json.gz", Body=gzip.compress(b""))
+    assert rollup.lambda_handler({"begin": {"export": "exports/recorded"}}, context)["begun"] == 1
+    machine = names.output("RollupStateMachineArn")
+    (execution,) = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
+    described = {"status": "RUNNING"}
+    for _ in range(240):
+        described = states.describe_execution(executionArn=execution["executionArn"])
+        if described["status"] != "RUNNING":
+            break
+        time.sleep(0.5)
+    assert described["status"] == "SUCCEEDED"
+    run = json.loads(described["input"])
+    recorder.role = f"{name}-map"
+    # The export last: what it says is what is finished with.
+    for source in ({"number": 0, "part": 0, "parts": 1}, {"number": 0, "file": "exports/recorded/data/none.json.gz"}):
+        rollup_map.lambda_handler({"run": run, "source": source}, context)
+    recorder.role = f"{name}-reduce"
+    rollup_reduce.lambda_handler({"run": run, "partition": 0}, context)
+    recorder.role = name
+    assert rollup.lambda_handler({"finish": run}, context)["written"] == 0
 
 
 def report(student: str, score: float, **ago: float) -> bytes:
@@ -152,9 +212,15 @@ def recorder(names: Names) -> Recorder:
 
 @pytest.fixture
 def recorded(
-    flow: Flow, names: Names, recorder: Recorder, in_process: InProcess, monkeypatch: pytest.MonkeyPatch
+    flow: Flow,
+    ministack: LocalAws,
+    names: Names,
+    recorder: Recorder,
+    in_process: InProcess,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> list[tuple[str, Call]]:
-    """The calls of a run: an entity made and changed, an alert, a poison record, time passing, and the simulator.
+    """The calls of a run: an entity made and changed, an alert and one told of each severity, a poison record, rollups
+    by one function and by many, time passing, and the simulator.
 
     The run is made once, for the first test that asks.
     """
@@ -173,12 +239,34 @@ def recorded(
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
     monkeypatch.setenv("EVENT_STREAM_NAME", names.output("EventStreamName"))
 
+    rollup_function = ministack.client("lambda").get_function_configuration(
+        FunctionName=names.output("RollupFunctionName")
+    )
+    # Of a first session that has failed there is an alert.
+    alert_of_first = {"FIRST_SESSION_SUCCESS_BELOW": "1", "FIRST_SESSIONS_LEAST": "1"}
+    for name, value in {**rollup_function["Environment"]["Variables"], **alert_of_first}.items():
+        monkeypatch.setenv(name, value)
+
     recorder.role = names.output("ProcessFunctionName")
+    failed = {"session_id": "recorded", "student_id": "stu_recorded", "tutor_id": "tut_recorded"}
+    first = event_json("session_completed", {**failed, "subject": "recorded", "completed_successfully": False})
+    assert in_process.deliver(delivery([record(first, 90, in_process.now_ms - 60_000)])) == []
     for number, lines in enumerate(([report("stu_recorded", 40, minutes=2), b"poison"], [report("stu_recorded", 45)])):
         records = [record(line, 10 * number + place, in_process.now_ms) for place, line in enumerate(lines)]
         assert in_process.deliver(delivery(records)) == []
+    roll_up(recorder, names, ministack, in_process.context, monkeypatch)
     recorder.role = names.output("RollFunctionName")
     assert in_process.roll_at(in_process.now_ms + 2 * DAY_MS)["alerts_sent"] > 0
+    recorder.role = names.output("NotifierFunctionName")
+    notifier._sns.cache_clear()
+    try:
+        for severity, variable in notifier.TOPICS.items():
+            monkeypatch.setenv(variable, names.output(f"{severity.capitalize()}TopicArn"))
+            # Here the function has not its role, of which alone the topics take anything.
+            with pytest.raises(ClientError, match="AuthorizationError"):
+                notifier.lambda_handler(event(severity=severity, entity_id="stu_recorded"), None)
+    finally:
+        notifier._sns.cache_clear()
     recorder.role = names.output("SimulatorFunctionName")
     simulator._kinesis.cache_clear()
     try:
@@ -362,6 +450,34 @@ def test_without_the_stream_the_simulator_fails(stack: Stack) -> None:
         stack.flow.simulate(streams=1, events=1)
 
 
+def test_what_the_notifier_may_not_publish_ends_in_the_dead_letter_queue(stack: Stack, ministack: LocalAws) -> None:
+    functions, sqs = ministack.client("lambda"), ministack.client("sqs")
+    name, queue = stack.names.output("NotifierFunctionName"), stack.names.output("DeadLetterQueueUrl")
+    alert = event(alert_id="unpublished")
+    with stack.without("notifier", "sns:Publish"):
+        answer = functions.invoke(FunctionName=name, Payload=json.dumps(alert))
+        assert "FunctionError" in answer
+        assert "sns:Publish" in json.loads(answer["Payload"].read())["errorMessage"]
+        # As a rule calls it. ministack waits seconds between attempts where AWS waits minutes.
+        functions.invoke(FunctionName=name, Payload=json.dumps(alert), InvocationType="Event")
+        messages: list[Any] = []
+        for _ in range(60):
+            if messages := sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", []):
+                break
+    (message,) = messages
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    # AWS puts the event itself there; ministack wraps it as it does for a destination.
+    assert json.loads(message["Body"])["requestPayload"] == alert
+    pages = (
+        ministack.client("logs")
+        .get_paginator("filter_log_events")
+        .paginate(logGroupName=f"/aws/lambda/{name}", filterPattern="unpublished")
+    )
+    journal = [json.loads(line["message"])["alert"] for page in pages for line in page["events"]]
+    assert journal == [alert["detail"]] * 4
+    assert "FunctionError" not in functions.invoke(FunctionName=name, Payload=json.dumps(alert))
+
+
 @pytest.fixture(scope="module")
 def stranger(ministack: LocalAws) -> Callable[[str], Any]:
     """Clients of an identity of the account that may do everything that identities can be allowed."""
@@ -419,26 +535,34 @@ def test_resources_refuse_other_sources_and_plain_text(
         }
         for role in names.functions
     }
-    guarded = {"events:PutEvents": "alerts-bus-policy", "s3:PutObject": "processor-quarantine-policy"}
+    guarded = {
+        f"event-bus/{names.output('AlertBusName')}": "alerts-bus-policy",
+        f":{names.output('QuarantineBucketName')}/": "processor-quarantine-policy",
+        f":{names.output('RollupBucketName')}/": "rollup-runs-policy",
+    }
     seen = set()
     for role, call in recorded:
-        if call.action not in guarded:
+        of = [policy for resource, policy in guarded.items() if resource in call.resource]
+        if not of:
             continue
-        seen.add(call.action)
-        statements = own_policy(deployment, guarded[call.action])
+        seen.update(of)
+        statements = own_policy(deployment, of[0])
         context = {**call.context, **by_role[role]}
         assert refused(statements, Call(call.action, call.resource, context)) == []
         plain = {**context, "aws:SecureTransport": "false"}
         assert refused(statements, Call(call.action, call.resource, plain)) == ["TlsOnly"]
-        if call.action == "s3:PutObject":
+        if call.action.startswith("s3:"):
             other = {**context, "aws:PrincipalArn": by_role[f"{prefix}-roll"]["aws:PrincipalArn"]}
-            assert refused(statements, Call(call.action, call.resource, other)) == ["WrittenByItsRoleOnly"]
+            written = ["WrittenByItsRoleOnly"] if of == ["processor-quarantine-policy"] else []
+            assert refused(statements, Call(call.action, call.resource, other)) == written
             theirs = {**context, "aws:PrincipalAccount": "999999999999"}
             assert refused(statements, Call(call.action, call.resource, theirs)) == ["OwnAccountOnly"]
         else:
             mixed = {**context, "events:source": ["iops-dashboard.processor", "someone.else"]}
             assert refused(statements, Call(call.action, call.resource, mixed)) == ["OwnSourcesOnly"]
-    assert seen == guarded.keys()
+    assert seen == set(guarded.values())
+
+    own = by_role[f"{prefix}-notifier"]
 
     def source(name: str) -> dict[str, str]:
         rule = names.arn("events", f"rule/{names.output('AlertBusName')}/{name}")
@@ -449,25 +573,38 @@ def test_resources_refuse_other_sources_and_plain_text(
             names.arn("sns", f"{prefix}-alerts-{severity}"),
             own_policy(deployment, f"alerts-{severity}-policy"),
         )
-        assert allowed(statements, Call("sns:Publish", topic, source(f"{prefix}-alerts-{severity}")))
-        assert refused(statements, Call("sns:Publish", topic, source(f"{prefix}-alerts-other"))) == ["OwnRuleOnly"]
-        assert refused(statements, Call("sns:Publish", topic, {"aws:SecureTransport": "true"})) == ["OwnRuleOnly"]
+        assert refused(statements, Call("sns:Publish", topic, own)) == []
+        assert refused(statements, Call("sns:Publish", topic, by_role[f"{prefix}-roll"])) == ["NotifierOnly"]
+        assert refused(statements, Call("sns:Publish", topic, source(f"{prefix}-alerts-{severity}"))) == [
+            "NotifierOnly"
+        ]
+        plain = {**own, "aws:SecureTransport": "false"}
+        assert refused(statements, Call("sns:Publish", topic, plain)) == ["TlsOnly"]
     queue, statements = names.arn("sqs", f"{prefix}-alerts-dlq"), own_policy(deployment, "alerts-dlq-policy")
     assert allowed(statements, Call("sqs:SendMessage", queue, source(f"{prefix}-alerts-later-subscriber")))
-    assert refused(statements, Call("sqs:SendMessage", queue, source("others"))) == ["OwnRulesOnly"]
+    assert refused(statements, Call("sqs:SendMessage", queue, own)) == []
+    for others in (source("others"), by_role[f"{prefix}-processor"]):
+        assert refused(statements, Call("sqs:SendMessage", queue, others)) == ["RulesAndNotifierOnly"]
     assert refused(statements, Call("sqs:ReceiveMessage", queue, {"aws:SecureTransport": "true"})) == []
 
 
 def test_what_was_written_for_ministack_is_known(ministack: LocalAws, deployment: Deployment) -> None:
     """Nothing but what ministack cannot judge, in nothing but these policies, is other than declared."""
     known = {
-        "aws:PrincipalArn": {"processor-quarantine-policy"},
-        "dynamodb:BatchExecuteStatement": {"processor-policy", "processor-roll-policy"},
-        "events:source": {"processor-policy", "processor-roll-policy"},
-        "lambda:SourceFunctionArn": {"processor-policy", "processor-roll-policy", "simulator-policy"},
+        "aws:PrincipalArn": {
+            *("alerts-critical-policy", "alerts-dlq-policy", "alerts-info-policy", "alerts-warning-policy"),
+            "processor-quarantine-policy",
+        },
+        "dynamodb:BatchExecuteStatement": {"processor-policy", "processor-roll-policy", "rollup-policy"},
+        "events:source": {"processor-policy", "processor-roll-policy", "rollup-policy"},
+        "lambda:SourceFunctionArn": {
+            *("alerts-notifier-policy", "processor-policy", "processor-roll-policy", "simulator-policy"),
+            *("rollup-policy", "rollup-map-policy", "rollup-reduce-policy"),
+        },
         "plain HTTP": {
             *("alerts-critical-policy", "alerts-dlq-policy", "alerts-info-policy", "alerts-warning-policy"),
             *("operations-topic-policy", "processor-artifacts-policy", "processor-quarantine-policy"),
+            "rollup-runs-policy",
         },
     }
     said = read_back(ministack, deployment).replaced

@@ -57,6 +57,8 @@ BREAKS: list[tuple[str, str, str, Any, bool]] = [
         False,
     ),
     ("log-retention", "simulator-logs", "retentionInDays", ABSENT, False),
+    ("state-machines-log", "rollup-steps", "loggingConfiguration.level", "OFF", False),
+    ("state-machines-log", "rollup-steps", "loggingConfiguration.logDestination", ABSENT, False),
     ("targets-have-dead-letter-queues", "alerts-warning-target", "deadLetterConfig", ABSENT, False),
     ("mappings-keep-failed-batches", "processor-mapping", "destinationConfig", ABSENT, False),
     ("schedules-lose-nothing", "processor-roll-schedule", "target.retryPolicy", ABSENT, False),
@@ -67,6 +69,7 @@ BREAKS: list[tuple[str, str, str, Any, bool]] = [
     ("deletion-protection", "alerts-key", "protect", False, True),
     ("deletion-protection", "processor-mapping", "protect", False, True),
     ("deletion-protection", "processor-quarantine-bucket", "forceDestroy", True, True),
+    ("deletion-protection", "rollup-runs-bucket", "forceDestroy", True, True),
 ]
 
 # Of each policy about resources that belong together: what is taken away, and who then lacks it.
