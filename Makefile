@@ -13,7 +13,7 @@ help: ## Say what there is
 demo: $(VENV)/ready ## Deploy to a local AWS, send the sample month through it and check every number (EVENTS=file, KEEP=1, PORT=n)
 	@EVENTS="$(EVENTS)" KEEP="$(KEEP)" PORT="$(PORT)" $(BIN)/python -m local.demo
 
-test: $(VENV)/ready ## Run all tests
+test: $(VENV)/ready ## Run all tests; those of the report page need Chromium
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: $(VENV)/ready ## Try to break it with random faults (SECONDS=300, or SCHEDULES=n from SEED=n on)
