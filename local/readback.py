@@ -16,6 +16,7 @@ from local.ministack import LocalAws
 from local.resources import KINDS, Properties
 
 _MAPPING = "aws:lambda/eventSourceMapping:EventSourceMapping"
+_STATE_MACHINE = "aws:sfn/stateMachine:StateMachine"
 _ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 STORED_ONLY: Mapping[tuple[str, str], str] = {
     (_MAPPING, "bisectBatchOnFunctionError"): "a failing batch is delivered whole, again and again",
@@ -30,6 +31,8 @@ STORED_ONLY: Mapping[tuple[str, str], str] = {
     (_ALARM, "datapointsToAlarm"): "one figure over all periods decides",
     (_ALARM, "treatMissingData"): "without data an alarm stays as it is",
     ("aws:cloudwatch/dashboard:Dashboard", "dashboardBody"): "it is text that nobody checks",
+    (_STATE_MACHINE, "loggingConfiguration"): "no execution is logged",
+    (_STATE_MACHINE, "roleArn"): "an execution may call whatever there is",
 }
 """Properties that ministack keeps and reports, and does not act on: by type and property, what it does instead."""
 
@@ -37,6 +40,7 @@ NOT_KEPT: Mapping[tuple[str, str], str] = {
     ("aws:cloudwatch/eventBusPolicy:EventBusPolicy", "policy"): "a whole policy is not kept, and none is enforced",
     (_MAPPING, "metricsConfig"): "it counts no events",
     (_ALARM, "metricQueries"): "an alarm on an expression never changes",
+    (_STATE_MACHINE, "tracingConfiguration"): "no execution is traced",
 }
 """Properties that ministack takes and does not keep: by type and property, what it does instead."""
 

@@ -2,7 +2,8 @@
 
 Each item's public attributes and what its indexes need are recomputed from its own facts and registers at its own
 `as_of`, by the processor's core. Alert states are no function of these (they remember what was told) and are judged by
-the processor alone, so they are not compared; nor are facts and registers, which are what the rest is compared with.
+the processor alone, so they are not compared; nor are facts and registers, which are what the rest is compared with,
+nor a rollup's figures, which are made of other items: the next rollup corrects them.
 """
 
 import threading

@@ -30,15 +30,43 @@ GENERAL: Final = 255
 
 _TARGETS: Final = {
     "ListObjectsV2": ("bucket", "s3:ListBucket"),
+    "ListObjectVersions": ("bucket", "s3:ListBucketVersions"),
     "GetObject": ("bucket", "s3:GetObject"),
     "DeleteObject": ("bucket", "s3:DeleteObject"),
     "PutRecords": ("stream", "kinesis:PutRecords"),
+    "PutRecord": ("stream", "kinesis:PutRecord"),
+    "DescribeStreamSummary": ("stream", "kinesis:DescribeStreamSummary"),
+    "ListShards": ("stream", "kinesis:ListShards"),
+    "GetShardIterator": ("stream", "kinesis:GetShardIterator"),
+    "GetRecords": ("stream", "kinesis:GetRecords"),
     "Scan": ("table", "dynamodb:Scan"),
+    "GetItem": ("table", "dynamodb:GetItem"),
+    "BatchGetItem": ("table", "dynamodb:BatchGetItem"),
+    "Query": ("table", "dynamodb:Query"),
+    "DescribeTable": ("table", "dynamodb:DescribeTable"),
+    "DeleteItem": ("table", "dynamodb:DeleteItem"),
+    "ListEventSourceMappings": ("function", "lambda:ListEventSourceMappings"),
+    "FilterLogEvents": ("log group", "logs:FilterLogEvents"),
+    "GetMetricData": ("function", "cloudwatch:GetMetricData"),
+    "GetSchedule": ("schedule", "scheduler:GetSchedule"),
+    "DescribeEventBus": ("bus", "events:DescribeEventBus"),
+    "ListRules": ("bus", "events:ListRules"),
+    "ListTargetsByRule": ("bus", "events:ListTargetsByRule"),
+    "GetTopicAttributes": ("topic", "sns:GetTopicAttributes"),
+    "GetQueueAttributes": ("dead-letter queue", "sqs:GetQueueAttributes"),
     "GetFunctionConfiguration": ("function", "lambda:GetFunctionConfiguration"),
+    "Invoke": ("function", "lambda:InvokeFunction"),
 }
 """What an operation is about, and the permission it takes."""
-_MISSING: Final = frozenset({"NoSuchBucket", "ResourceNotFoundException", "404"})
-_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "403", "UnauthorizedOperation"})
+_MISSING: Final = frozenset(
+    {
+        *("NoSuchBucket", "ResourceNotFoundException", "404", "NotFound", "NotFoundException"),
+        *("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"),
+    }
+)
+_DENIED: Final = frozenset(
+    {"AccessDenied", "AccessDeniedException", "403", "UnauthorizedOperation", "AuthorizationError"}
+)
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _UNKNOWN_CREDENTIALS: Final = frozenset(
     {
@@ -77,14 +105,21 @@ def configure(region: str | None, profile: str | None, endpoint_url: str | None)
     clients.use(region, profile)
 
 
-def client(service: str) -> Any:
-    """A client for a person's machine: patient with a slow network, and with throttling."""
+def client(service: str, read_timeout: int = 60) -> Any:
+    """A client for a person's machine: patient with a slow network, and with throttling; times in seconds."""
     path_style = {"addressing_style": "path"} if service == "s3" and "AWS_ENDPOINT_URL" in os.environ else None
     retries = {"mode": "standard", "max_attempts": 6}
-    return boto3.client(service, config=Config(connect_timeout=5, read_timeout=60, retries=retries, s3=path_style))
+    return boto3.client(
+        service, config=Config(connect_timeout=5, read_timeout=read_timeout, retries=retries, s3=path_style)
+    )
 
 
 def deployed_rules(function: str) -> Rules:
+    """The thresholds with which a processor is deployed; errors as those of `deployed_config`."""
+    return deployed_config(function).rules
+
+
+def deployed_config(function: str) -> ProcessorConfig:
     """The settings with which a processor is deployed.
 
     Raises
@@ -94,10 +129,25 @@ def deployed_rules(function: str) -> Rules:
     """
     environment = client("lambda").get_function_configuration(FunctionName=function).get("Environment", {})
     try:
-        return ProcessorConfig.from_environment(environment.get("Variables", {})).rules
+        return ProcessorConfig.from_environment(environment.get("Variables", {}))
     except ConfigError as error:
         what = f"the function {function} is not configured as a processor"
         raise UserError(f"{what}: {error}; give the name of one that is", SERVICE) from None
+
+
+def is_denied(error: ClientError) -> bool:
+    """Whether AWS refused a call for want of permission."""
+    return error.response["Error"].get("Code", "") in _DENIED
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether what a call was about does not exist."""
+    return error.response["Error"].get("Code", "") in _MISSING
+
+
+def is_throttled(error: ClientError) -> bool:
+    """Whether AWS answers too many calls already."""
+    return error.response["Error"].get("Code", "") in _THROTTLED
 
 
 def explain(error: BotoCoreError | ClientError, names: Mapping[str, str]) -> UserError:
@@ -133,14 +183,14 @@ def _explain_answer(error: ClientError, names: Mapping[str, str]) -> UserError:
     kind, permission = _TARGETS.get(operation, ("resource", operation))
     target = f"the {kind} {names[kind]}" if kind in names else "AWS"
     code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
-    if code in _MISSING:
+    if is_missing(error):
         return UserError(f"{target} does not exist: check its name, the account and --region", SERVICE)
-    if code in _DENIED:
+    if is_denied(error):
         return UserError(f"{operation} on {target} is not allowed: {permission} is needed ({message})", SERVICE)
     if code in _EXPIRED:
         return UserError(f"the AWS credentials have expired: log in again, then {_AGAIN}", SERVICE)
     if code in _UNKNOWN_CREDENTIALS:
         return UserError(f"AWS does not know these credentials ({message}): check AWS_PROFILE and the keys", SERVICE)
-    if code in _THROTTLED:
+    if is_throttled(error):
         return UserError(f"AWS throttles {operation} on {target}: wait a minute, then {_AGAIN}", SERVICE)
     return UserError(f"{operation} on {target} failed: {code}: {message}; once that is mended, {_AGAIN}", SERVICE)

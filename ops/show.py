@@ -1,15 +1,26 @@
 """What the commands print: tables for people, JSON for programs; progress on standard error where it is a terminal."""
 
 import json
+import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -21,42 +32,104 @@ _NO_TERMINAL_WIDTH = 1_000
 """So that nothing is cut off or wrapped where no terminal has a width."""
 
 
+_UNPRINTABLE: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What a terminal takes for a command, what turns the direction of a line, and what is no character."""
+
+
+def escaped(text: str) -> str:
+    """Text of unknown origin as it may be shown on a terminal: control characters as `\\x1b`, line breaks kept."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def cell(text: str) -> Text:
+    """Text of unknown origin for a table, as it is and without markup."""
+    return Text(escaped(text))
+
+
+class _Console(Console):
+    """Shows data of unknown origin without doing what it says to the terminal, `cell` or not."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(escaped(segment.text), segment.style)
+
+
+_COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+
+
 def output() -> Console:
     """Standard output, for results."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _NO_TERMINAL_WIDTH)
+    return _Console(highlight=False, width=None if sys.stdout.isatty() else _NO_TERMINAL_WIDTH)
 
 
 def messages() -> Console:
     """Standard error, for errors and progress."""
-    return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _NO_TERMINAL_WIDTH)
+    return _Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _NO_TERMINAL_WIDTH)
 
 
-def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+def print_json(value: Any, *, line: bool = False) -> None:
+    """One JSON document on standard output; as one line, at once, where more follow."""
+    text = json.dumps(value, indent=None if line else 2, ensure_ascii=False)
+    print(_UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text), flush=line)
+
+
+class _Rate(ProgressColumn):
+    """How many of a unit are done a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:,.0f} {self._unit}/s")
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on a terminal, nothing elsewhere; yields what moves it by a number and tells it the total, if known."""
+def progress(title: str, rate_of: str | None = None) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on a terminal, nothing elsewhere; yields what moves it by a number and tells it the total, if known.
+
+    Says how many a second, too, where `rate_of` names what they are.
+    """
     console = messages()
-    columns = (SpinnerColumn(), TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    rate = (_Rate(rate_of),) if rate_of else ()
+    columns = (SpinnerColumn(), TextColumn(title), BarColumn(), MofNCompleteColumn(), *rate, TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None)
         yield lambda number, total: bar.update(task, advance=number, total=total)
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+def table(*columns: str, right: Collection[str] = (), whole: Collection[str] = ()) -> Table:
+    """An empty table with these columns; those on the right are numbers, those that are whole are never broken."""
+    made = Table(box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for name in columns:
-        numeric = name in ("objects", "records")
-        table.add_column(
-            name,
-            justify="right" if numeric else "left",
-            overflow="fold",
-            no_wrap=name in ("kind", "reason", "outcome", "objects", "records"),
-        )
-    return table
+        numeric = name in right
+        made.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric or name in whole)
+    return made
+
+
+def print_whole(console: Console, rows: Table) -> None:
+    """A table of data, none of it cut off: where it is wider than the terminal, that wraps its lines."""
+    needed = console.measure(rows, options=console.options.update(max_width=_NO_TERMINAL_WIDTH)).maximum
+    if needed > console.width:
+        console = _Console(file=console.file, highlight=False, width=needed)
+    console.print(rows)
+
+
+def minute(iso: str | None) -> str:
+    """An ISO-8601 time in UTC, to the minute; `-` for none."""
+    return "-" if iso is None else iso[:16].replace("T", " ")
+
+
+def severity(name: str) -> Text:
+    """A severity in its colour."""
+    return Text(name, style=_COLOURS.get(name, ""))
+
+
+def number(value: Any) -> str:
+    """A figure with its thousands told apart; `-` for none."""
+    return "-" if value is None else f"{value:,}"
 
 
 def _iso(ms: int | None) -> str | None:
@@ -103,17 +176,21 @@ def print_redriven(report: redrive.Report, *, executed: bool) -> None:
     for outcome in report.outcomes:
         groups[outcome.kind, outcome.reason, outcome.status].append(outcome)
     if groups:
-        table = _table("kind", "reason", "outcome", "objects", "records", "arrived (UTC)")
+        rows = table(
+            *("kind", "reason", "outcome", "objects", "records", "arrived (UTC)"),
+            right=("objects", "records"),
+            whole=("kind", "reason", "outcome"),
+        )
         for (kind, reason, status), outcomes in sorted(groups.items()):
-            table.add_row(
+            rows.add_row(
                 kind,
-                Text(reason),
+                cell(reason),
                 status,
                 f"{len(outcomes):,}",
                 f"{sum(each.records for each in outcomes):,}",
                 _arrived(outcomes),
             )
-        console.print(table)
+        console.print(rows)
     _print_lines(
         console, [f"{each.status} {each.key}: {each.detail}" for each in report.objects("left", "skipped")], "objects"
     )
@@ -171,13 +248,13 @@ def print_audited(report: audit.Report, *, deployed_rules: bool, repaired: bool)
     """An audit's report, a row for each attribute that differs."""
     console = output()
     if report.differing:
-        table = _table("entity", "attribute", "stored", "recomputed", "as of", *(("repaired",) if repaired else ()))
+        rows = table("entity", "attribute", "stored", "recomputed", "as of", *(("repaired",) if repaired else ()))
         for item in report.differing:
             outcome = ("yes" if item.repaired else f"no: {item.problem}",) if repaired else ()
             for one in item.differences:
                 values = (one.attribute, _shown(one.stored), _shown(one.recomputed), to_iso(item.as_of), *outcome)
-                table.add_row(_name(item.key), *map(Text, values))
-        console.print(table)
+                rows.add_row(_name(item.key), *map(cell, values))
+        console.print(rows)
     _print_lines(console, [f"unreadable {_name(each.key)}: {each.reason}" for each in report.unreadable], "items")
     overdue = sorted(report.overdue, key=lambda each: each.due_at)
     _print_lines(
@@ -199,7 +276,7 @@ def print_audited(report: audit.Report, *, deployed_rules: bool, repaired: bool)
 
 
 def _name(key: EntityKey) -> Text:
-    return Text(f"{key.entity_type} {key.entity_id}")
+    return cell(f"{key.entity_type} {key.entity_id}")
 
 
 def _shown(value: Any) -> str:
@@ -208,6 +285,6 @@ def _shown(value: Any) -> str:
 
 def _print_lines(console: Console, lines: Sequence[str], what: str) -> None:
     for line in lines[:_MOST_LINES]:
-        console.print(line, markup=False)
+        console.print(escaped(line), markup=False)
     if len(lines) > _MOST_LINES:
         console.print(f"... and {len(lines) - _MOST_LINES:,} more {what}; --output json has all of them")

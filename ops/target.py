@@ -104,9 +104,9 @@ class Target:
         """Whether a stack was given, so that names can be asked for."""
         return bool(self._source)
 
-    def client(self, service: str) -> Any:
-        """A client of boto3's kind."""
-        return aws.client(service)
+    def client(self, service: str, **options: int) -> Any:
+        """A client of boto3's kind; options as `aws.client` has them."""
+        return aws.client(service, **options)
 
 
 def _from_pulumi(stack: str) -> Mapping[str, Any]:

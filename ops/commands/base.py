@@ -13,12 +13,18 @@ from typing import Annotated, Any, Final
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.processor.model import from_datetime
+from functions.processor import clock, model
+from functions.processor.model import DAY_MS, HOUR_MS, SECOND_MS, from_datetime
 from functions.processor.observability import logger
 from ops import aws, show
 from ops.target import Target
 
-_INTERRUPTED: Final = 130
+ENTITY_TYPES: Final[tuple[model.EntityType, ...]] = ("student", "tutor", "subject", "region")
+
+_UNITS_MS: Final = {"s": SECOND_MS, "m": 60 * SECOND_MS, "h": HOUR_MS, "d": DAY_MS}
+
+INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C."""
 
 
 class Output(StrEnum):
@@ -26,15 +32,6 @@ class Output(StrEnum):
 
     TABLE = "table"
     JSON = "json"
-
-
-class EntityType(StrEnum):
-    """What the table has items of."""
-
-    STUDENT = "student"
-    TUTOR = "tutor"
-    SUBJECT = "subject"
-    REGION = "region"
 
 
 def moment(text: str) -> int:
@@ -52,12 +49,50 @@ def moment(text: str) -> int:
     return from_datetime(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
 
 
+def ago(text: str) -> int:
+    """How long ago, such as 30m, 2h or 7d, or a moment as `moment` takes it, as epoch milliseconds; the parser of an
+    option.
+
+    Raises
+    ------
+    typer.BadParameter
+        When it is neither.
+    """
+    if length := re.fullmatch(r"([0-9]{1,6})([smhd])", text):
+        return clock.now_ms() - int(length[1]) * _UNITS_MS[length[2]]
+    return moment(text)
+
+
+def entity_type(text: str) -> model.EntityType:
+    """An entity type, in the singular or the plural; the parser of an argument.
+
+    Raises
+    ------
+    typer.BadParameter
+        When there is none such.
+    """
+    singular = text.lower().removesuffix("s")
+    for known in ENTITY_TYPES:
+        if singular == known:
+            return known
+    raise typer.BadParameter(f"{text!r} is no type of entity: choose one of {', '.join(ENTITY_TYPES)}")
+
+
 def _endpoint(text: str | None) -> str | None:
     if text is not None and not re.fullmatch(r"https?://[^/\s]+\S*", text):
         raise typer.BadParameter(f"{text!r} is no URL, such as http://127.0.0.1:4566")
     return text
 
 
+TypeArgument = Annotated[
+    model.EntityType,
+    typer.Argument(
+        parser=entity_type,
+        metavar="TYPE",
+        autocompletion=lambda: list(ENTITY_TYPES),
+        help="student, tutor, subject or region; the plural will do.",
+    ),
+]
 OutputOption = Annotated[Output, typer.Option("--output", help="How to print the result.")]
 
 _WHERE: Final = "Where"
@@ -150,7 +185,7 @@ def telling(target: Target) -> Iterator[None]:
     except aws.UserError as error:
         _end(error)
     except KeyboardInterrupt:
-        _end(aws.UserError("`iops` was interrupted; run the same command again to go on", _INTERRUPTED))
+        _end(aws.UserError("`iops` was interrupted; run the same command again to go on", INTERRUPTED))
 
 
 def _end(error: aws.UserError) -> None:

@@ -1,9 +1,18 @@
 """Each test of the commands has an environment of its own."""
 
+import json
 import os
+from pathlib import Path
 
 import boto3
 import pytest
+
+from functions.processor import clock
+from ops import aws
+from ops.target import Target
+from tests.functions.processor.deployment import NOW
+
+from .account import OUTPUTS, Account
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +33,28 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Account:
+    """An account in memory in place of AWS, at `NOW`."""
+    made = Account()
+    monkeypatch.setattr(aws, "client", made.client)
+    monkeypatch.setattr(clock, "now_ms", lambda: NOW)
+    return made
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    """That account's stack, as `pulumi stack output --json` would have written it."""
+    file = tmp_path / "outputs.json"
+    file.write_text(json.dumps(OUTPUTS))
+    return file
+
+
+@pytest.fixture
+def target(outputs: Path) -> Target:
+    """That stack."""
+    made = Target()
+    made.find(stack_outputs=outputs)
+    return made

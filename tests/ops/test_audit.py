@@ -12,12 +12,17 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from functions.processor.alerts import AlertRules
+from functions.processor.arrivals import Arrivals
 from functions.processor.clients import chunks
+from functions.processor.config import config
+from functions.processor.deadline import Deadline
 from functions.processor.facts import SESSION, told
 from functions.processor.item import Attributes
 from functions.processor.model import DAY_MS, HOUR_MS, SECOND_MS, EntityKey, to_iso
 from functions.processor.packing import assemble, narrow_row
 from functions.processor.plan import Rules
+from functions.processor.process import Processor
+from functions.processor.rolled import FIGURES, Rolled
 from local.events_file import read
 from ops.audit import Difference, Report, audit, repair
 from tests.functions.processor.deployment import ENVIRONMENT, NOW, Deployment, deployed, event_json, record
@@ -150,6 +155,29 @@ def test_alerts_are_not_judged_anew(deployment: Deployment) -> None:
     assert audited(deployment, stricter).differing == []
     tamper(deployment, alerts={"M": {}})
     assert audited(deployment).differing == []
+
+
+ROLLED: Final = {
+    EntityKey("subject", "algebra"): Rolled(NOW - 1, dict.fromkeys(FIGURES["subject"], 2), 2, 1.0, -0.4),
+    EntityKey("tutor", "tut_1"): Rolled(NOW - 1, dict.fromkeys(FIGURES["tutor"], 1), 1),
+}
+
+
+def test_a_rollups_figures_are_carried_and_all_else_is_compared(deployment: Deployment) -> None:
+    """They are made of other entities' items: the next rollup is what corrects them."""
+    Processor(config()).run(Arrivals.of_rolled(ROLLED), Deadline.of(deployment.context))
+    assert audited(deployment) == Report(items=5)
+    tamper(deployment, EntityKey("subject", "algebra"), sessions_7d={"N": "99"}, available_tutors={"N": "99"})
+    tamper(deployment, EntityKey("tutor", "tut_1"), first_sessions_30d={"N": "99"}, sessions_7d={"N": "99"})
+    report = audited(deployment)
+    assert [(item.key.entity_id, [each.attribute for each in item.differences]) for item in report.differing] == [
+        ("algebra", ["available_tutors"]),
+        ("tut_1", ["sessions_7d"]),
+    ]
+    repair(report.differing, TABLE, RULES)
+    assert audited(deployment) == Report(items=5)
+    assert deployment.item("subject", "algebra")["sessions_7d"] == 99
+    assert deployment.item("tutor", "tut_1")["rolled_up"] == {"as_of": NOW - 1, "first_outcomes": 1}
 
 
 # -- what differs -----------------------------------------------------------------------------------------------------

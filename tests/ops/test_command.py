@@ -198,7 +198,7 @@ def test_names_are_read_from_the_stacks_outputs(stack: tuple[Any, Any], tmp_path
         ((*AUDIT, "--repair"), "--repair needs --function, --stack, --stack-outputs or --local"),
         ((*AUDIT, "--segments", "0"), "--segments"),
         (("audit", "--stack-outputs", "nowhere.json"), "nowhere.json cannot be read: No such file or directory"),
-        (("quarantine",), "No such command"),
+        (("quarantaine",), "No such command"),
     ],
 )
 def test_a_mistake_in_the_command_is_told_in_one_message(arguments: tuple[str, ...], says: str) -> None:
