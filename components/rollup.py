@@ -136,6 +136,7 @@ class Rollup(pulumi.ComponentResource):
             self.step_names += [functions[step].resource.name for step in ("map", "reduce")]
         else:
             self.state_machine_arn = self.bucket_name = pulumi.Output.from_input("")
+        # Two at once do no harm, so no concurrency is set aside to keep them apart.
         make_schedule(
             f"{name}-schedule",
             schedule_name=pulumi.Output.concat(self._prefix, "-schedule"),

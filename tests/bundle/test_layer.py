@@ -118,7 +118,9 @@ def test_the_program_gets_the_archive_with_the_hash_of_its_inputs(pip: Pip) -> N
 
 def test_a_layer_for_the_other_architecture_is_an_error_but_the_local_one_is_not(pip: Pip) -> None:
     path = layer.build("arm64")
-    with pytest.raises(layer.LayerError, match=r"layer-arm64 is for arm64: the setting architecture is x86_64\.$"):
+    with pytest.raises(
+        layer.LayerError, match=r"layer-arm64 is for arm64: the setting architecture is x86_64; run `make layer`\.$"
+    ):
         layer.layer_archive("x86_64", str(path))
     local = str(layer.build(layer.LOCAL))
     assert layer.layer_archive("x86_64", local).input_hash == layer.layer_archive("arm64", local).input_hash
@@ -156,7 +158,7 @@ def test_an_interpreter_of_another_version_is_an_error(
     pip.interpreter = interpreter
     assert layer.main(["--arch", "arm64", "--bytecode", "python3.12"]) == 1
     assert capsys.readouterr().err == (
-        f"The interpreter python3.12 is {interpreter}: Lambda's bytecode is CPython 3.12's.\n"
+        f"The interpreter python3.12 is {interpreter}: Lambda's bytecode needs CPython 3.12.\n"
     )
     assert not pip.commands
 

@@ -3,7 +3,6 @@
 import json
 import signal
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from tests.ops.command import said
 
 from .conftest import Iops
 
-STUDENT = f"stu_ops_{uuid.uuid4().hex[:8]}"
+STUDENT = "stu_ops_read"
 TUTOR, SUBJECT = STUDENT.replace("stu", "tut"), STUDENT.replace("stu", "sub")
 
 

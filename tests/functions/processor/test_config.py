@@ -3,7 +3,7 @@
 import pytest
 
 from functions.processor.alerts import AlertRules
-from functions.processor.config import Config, ConfigError
+from functions.processor.config import Config, ConfigError, Distribution
 from functions.processor.plan import Rules
 
 NAMES = {
@@ -45,6 +45,23 @@ def test_every_number_can_be_set() -> None:
     assert config.rules == Rules(AlertRules(10, 80.5, 60.0, 0.5, 0, 0.5, 6, 1.0, 7, True, 3.5, 8), due_partitions=1)
 
 
+OF_MANY = {
+    "ROLLUP_DISTRIBUTED_ITEMS": "1000",
+    "ROLLUP_BUCKET_NAME": "iops-dashboard-rollup-1",
+    "ROLLUP_STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:iops-dashboard-rollup",
+}
+
+
+def test_a_rollup_of_many_functions_is_told_where_its_parts_are() -> None:
+    assert Config.from_environment(NAMES | OF_MANY).distribution == Distribution(
+        1000, OF_MANY["ROLLUP_BUCKET_NAME"], OF_MANY["ROLLUP_STATE_MACHINE_ARN"]
+    )
+    assert Config.from_environment(NAMES | OF_MANY | {"ROLLUP_DISTRIBUTED_ITEMS": "0"}).distribution == Distribution()
+    for name in ("ROLLUP_BUCKET_NAME", "ROLLUP_STATE_MACHINE_ARN"):
+        with pytest.raises(ConfigError, match=f"environment variable {name} is missing"):
+            Config.from_environment(NAMES | OF_MANY | {name: ""})
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_missing_name_is_named(name: str) -> None:
     for environment in (NAMES | {name: ""}, {each: value for each, value in NAMES.items() if each != name}):
@@ -74,6 +91,7 @@ def test_a_missing_name_is_named(name: str) -> None:
         ("NO_TUTORS_ALERT", "", "true or false"),
         ("DEMAND_SURGE_SCORE", "inf", "a number from 0.0"),
         ("DEMAND_SURGE_LEAST", "ten", "a whole number from 1"),
+        ("ROLLUP_DISTRIBUTED_ITEMS", "-1", "a whole number from 0"),
     ],
 )
 def test_a_number_that_is_not_allowed_is_named_with_its_value_and_what_is_allowed(
