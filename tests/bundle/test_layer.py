@@ -119,7 +119,7 @@ def test_the_program_gets_the_archive_with_the_hash_of_its_inputs(pip: Pip) -> N
 def test_a_layer_for_the_other_architecture_is_an_error_but_the_local_one_is_not(pip: Pip) -> None:
     path = layer.build("arm64")
     with pytest.raises(
-        layer.LayerError, match=r"layer-arm64 is for arm64: the setting architecture is x86_64; run `make layer`\.$"
+        layer.LayerError, match=r"is for arm64: the setting architecture is x86_64; run `make layer`\.$"
     ):
         layer.layer_archive("x86_64", str(path))
     local = str(layer.build(layer.LOCAL))
