@@ -50,7 +50,7 @@ class Subjects:
 
 def body(subjects: Subjects) -> pulumi.Output[str]:
     """The body as JSON: each section is a row with its question, followed by rows of widgets of equal width."""
-    sections = [_keeping_up(subjects), _right(subjects), _cost(subjects), _alerts(subjects)]
+    sections = [make(subjects) for make in (_keeping_up, _right, _cost, _sessions, _alerts)]
     alarms = {"type": "alarm", "properties": {"title": "Alarms", "alarms": list(subjects.alarm_arns)}}
     rows: list[tuple[int, Sequence[_Widget]]] = [(4, [alarms])]
     for question, hint, *widgets in sections:
@@ -151,6 +151,23 @@ def _rollups(of: Subjects) -> list[_Widget]:
         names = ("ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut")
         widgets.append(_graph(of, "Rollups over many functions", [_metric(*runs, name) for name in names]))
     return widgets
+
+
+def _sessions(of: Subjects) -> tuple[Any, ...]:
+    own = _own(of, "rollup")
+    shown = {
+        "Sessions of all subjects, each counted once": ("Sessions7d", "Sessions30d", "FirstSessions30d"),
+        "Ratings of tutors, 0 to 5": ("AvgRating",),
+        "First sessions that succeed, 0 to 1": ("FirstSessionSuccessRate",),
+    }
+    return (
+        "How do the sessions go?",
+        "All subjects together, as the last rollup found them; `iops top subjects --by sessions_7d` has each.",
+        [
+            _graph(of, title, [_metric(*own, name) for name in names], stat="Maximum", period=900)
+            for title, names in shown.items()
+        ],
+    )
 
 
 def _right(of: Subjects) -> tuple[Any, ...]:

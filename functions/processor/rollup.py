@@ -47,6 +47,14 @@ _ENTITIES_AT_ONCE: Final = 500
 _MOST_FRAMES: Final = 64
 _LINES_A_PAGE: Final = 1000
 _UNREADABLE: Final = (KeyError, ValueError, TypeError, AttributeError)
+_OVERALL: Final = {
+    "sessions_7d": "Sessions7d",
+    "sessions_30d": "Sessions30d",
+    "first_sessions_30d": "FirstSessions30d",
+    "avg_rating": "AvgRating",
+    "first_session_success_rate": "FirstSessionSuccessRate",
+}
+"""The metrics of what all subjects amount to."""
 _SUCCESS: Final = {UNKNOWN: None, FAILURE: False, SUCCESS: True}
 
 _WANTED: Final = (
@@ -424,6 +432,8 @@ def finish(scanned: Scanned, daily: pl.DataFrame, as_of: int, deadline: Deadline
     if problems:
         raise RollupIncomplete("; ".join(problems))
     count(RolledUp=1)
+    for name, value in sessions.overall(daily, scanned.local).items():
+        metrics.add_metric(name=_OVERALL[name], unit=MetricUnit.NoUnit, value=value)
     return {"items": scanned.items, "written": written, "alerts_sent": alerts_sent.total(), "as_of": as_of}
 
 

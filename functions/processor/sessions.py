@@ -223,6 +223,29 @@ def figures(daily: pl.DataFrame, local: pl.DataFrame, known: pl.DataFrame) -> pl
     )
 
 
+def overall(daily: pl.DataFrame, local: pl.DataFrame) -> dict[str, int | float]:
+    """What all subjects amount to together, by the names of their attributes; the arguments are those of `figures`.
+
+    Returns
+    -------
+    dict
+        `sessions_7d`, `sessions_30d` and `first_sessions_30d`; `avg_rating` and `first_session_success_rate` where
+        there is one. Who is active in two subjects would be counted twice: active students are not among them.
+    """
+    of_subjects = local.filter(pl.col("entity_type") == "subject").sum().row(0, named=True)
+    latest, whole = (part.sum().row(0, named=True) for part in (daily.filter(_DAY < _LATEST_DAYS), daily))
+    found: dict[str, int | float] = {
+        "sessions_7d": latest["sessions"],
+        "sessions_30d": whole["sessions"],
+        "first_sessions_30d": of_subjects["first_sessions_30d"],
+    }
+    if whole["ratings"]:
+        found["avg_rating"] = whole["rating_sum"] / whole["ratings"] / 10_000
+    if of_subjects["first_outcomes"]:
+        found["first_session_success_rate"] = of_subjects["first_successes"] / of_subjects["first_outcomes"]
+    return found
+
+
 def changed(found: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Of `FIGURES` those that are not what is stored."""
     figures = [name for name in FIGURES if name not in KEY]

@@ -345,7 +345,7 @@ def test_the_dashboard_asks_its_questions_from_top_to_bottom_below_every_alarm()
     headers = [w["properties"]["markdown"].splitlines()[0] for w in widgets if w["type"] == "text"]
     assert headers == [
         *("## Is it keeping up?", "## Is it right?"),
-        *("## What does it cost?", "## What did it alert?"),
+        *("## What does it cost?", "## How do the sessions go?", "## What did it alert?"),
     ]
 
 

@@ -436,6 +436,11 @@ def test_it_logs_and_measures_what_it_did(
         "RollupFailed": (0, "Count"),
         "RollupSeconds": (90, "Seconds"),
         "AlertsSent": (0, "Count"),
+        "Sessions7d": (14, "None"),
+        "Sessions30d": (40, "None"),
+        "FirstSessions30d": (7, "None"),
+        "AvgRating": (2.4, "None"),
+        "FirstSessionSuccessRate": (pytest.approx(4 / 7), "None"),
     }
     line = logs.lines()[-1]
     assert line["message"] == "Rollup complete"

@@ -177,7 +177,22 @@ def rolled_up(items: Table, rng: random.Random, as_of: int = NOW) -> dict[Entity
     assert (local.schema, daily.schema) == (LOCAL, DAILY)
     found = sessions.figures(daily, local, known(items))
     assert found.schema == sessions.FIGURES
-    return sessions.rolled(found, as_of)
+    made = sessions.rolled(found, as_of)
+    assert sessions.overall(daily, local) == pytest.approx(together(made), abs=1e-4)
+    return made
+
+
+def together(made: Mapping[EntityKey, Rolled]) -> dict[str, float]:
+    """All subjects' figures as one, but for what each is rounded by."""
+    subjects = [(each.figures, each.first_outcomes) for key, each in made.items() if key.entity_type == "subject"]
+    names = ("sessions_7d", "sessions_30d", "first_sessions_30d")
+    found: dict[str, float] = {name: sum(figures[name] for figures, _ in subjects) for name in names}
+    if ratings := sum(figures["ratings_30d"] for figures, _ in subjects):
+        found["avg_rating"] = sum(figures["avg_rating"] * figures["ratings_30d"] for figures, _ in subjects) / ratings
+    if known := sum(outcomes for _, outcomes in subjects):
+        rates = (figures["first_session_success_rate"] * outcomes for figures, outcomes in subjects)
+        found["first_session_success_rate"] = sum(rates) / known
+    return found
 
 
 def rolled_up_by_one(said: Sequence[tuple[EntityKey, Fact]], as_of: int = NOW, **rest: Any) -> dict[EntityKey, Rolled]:
