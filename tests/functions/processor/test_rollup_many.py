@@ -339,6 +339,7 @@ def test_only_exports_in_the_runs_bucket_are_read(many: Many) -> None:
         (b"not compressed", RunError, "file.json.gz could not be read: Not a gzipped file"),
         (gzip.compress(b"a" * 1000)[:-20], RunError, "file.json.gz could not be read: Compressed file ended"),
     ],
+    ids=["not JSON", "not compressed", "torn"],
 )
 def test_a_file_that_is_damaged_is_an_error(many: Many, body: bytes, error: type[Exception], message: str) -> None:
     many.begin()
