@@ -13,7 +13,16 @@ from functions.processor.model import EntityKey, to_iso
 from ops import quarantine, show
 from ops.aws import UserError
 from ops.commands import redrive as redriving
-from ops.commands.base import Output, OutputOption, ago, targeted
+from ops.commands.base import Output, OutputOption, targeted
+from ops.commands.redrive import (
+    BucketOption,
+    FailedOption,
+    PrefixOption,
+    QuarantinedOption,
+    ReasonOption,
+    SinceOption,
+    UntilOption,
+)
 from ops.kept import Entry, Kept
 from ops.target import Target
 
@@ -28,34 +37,18 @@ _DUMPED_AT_MOST: Final = 2_048
 _TEXT_AT_MOST: Final = 20_000
 _ANY_WIDTH: Final = 10_000
 
-BucketOption = Annotated[str | None, typer.Option(metavar="NAME", help="The quarantine bucket.")]
-
 
 @app.command("list")
 @targeted
 def list_objects(
     target: Target,
     bucket: BucketOption = None,
-    reason: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only what is there for this reason, such as not_json or RetryAttemptsExhausted; repeatable."
-        ),
-    ] = None,
-    since: Annotated[
-        int | None,
-        typer.Option(
-            parser=ago, metavar="TIME", help="Only what arrived then or later: ISO-8601, or 2h for two hours ago."
-        ),
-    ] = None,
-    until: Annotated[int | None, typer.Option(parser=ago, metavar="TIME", help="Only what arrived before.")] = None,
-    key: Annotated[str, typer.Option(metavar="PREFIX", help="Only objects whose S3 key starts so.")] = "",
-    failed: Annotated[
-        bool, typer.Option("--failed", help="Only batches that the event source mapping gave up.")
-    ] = False,
-    quarantined: Annotated[
-        bool, typer.Option("--quarantined", help="Only records that the processor quarantined.")
-    ] = False,
+    reason: ReasonOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    key: PrefixOption = "",
+    failed: FailedOption = False,
+    quarantined: QuarantinedOption = False,
     by_reason: Annotated[bool, typer.Option("--by-reason", help="How many for which reason, not one by one.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many objects to show.")] = 50,
     output: OutputOption = Output.TABLE,

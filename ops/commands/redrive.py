@@ -16,6 +16,23 @@ _FUTURE_TOLERANCE_MS: Final = 600_000
 """Contract section 1; what counts where no stack says otherwise."""
 
 
+BucketOption = Annotated[str | None, typer.Option(metavar="NAME", help="The quarantine bucket.")]
+ReasonOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Only what is there for this reason, such as not_json or RetryAttemptsExhausted; repeatable."),
+]
+SinceOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=ago, metavar="TIME", help="Only what arrived then or later: ISO-8601, or 2h for two hours ago."
+    ),
+]
+UntilOption = Annotated[int | None, typer.Option(parser=ago, metavar="TIME", help="Only what arrived before.")]
+PrefixOption = Annotated[str, typer.Option(metavar="PREFIX", help="Only objects whose S3 key starts so.")]
+FailedOption = Annotated[bool, typer.Option("--failed", help="Only batches that the event source mapping gave up.")]
+QuarantinedOption = Annotated[bool, typer.Option("--quarantined", help="Only records that the processor quarantined.")]
+
+
 @targeted
 def command(
     target: Target,
@@ -27,28 +44,14 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="Put what this file holds (`-`: standard input) in the place of KEY's data."),
     ] = None,
-    bucket: Annotated[str | None, typer.Option(metavar="NAME", help="The quarantine bucket.")] = None,
+    bucket: BucketOption = None,
     stream: Annotated[str | None, typer.Option(metavar="NAME", help="The stream to put the records on.")] = None,
-    reason: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Only what is there for this reason, such as not_json or RetryAttemptsExhausted; repeatable."
-        ),
-    ] = None,
-    since: Annotated[
-        int | None,
-        typer.Option(
-            parser=ago, metavar="TIME", help="Only what arrived then or later: ISO-8601, or 2h for two hours ago."
-        ),
-    ] = None,
-    until: Annotated[int | None, typer.Option(parser=ago, metavar="TIME", help="Only what arrived before.")] = None,
-    key: Annotated[str, typer.Option(metavar="PREFIX", help="Only objects whose S3 key starts so.")] = "",
-    failed: Annotated[
-        bool, typer.Option("--failed", help="Only batches that the event source mapping gave up.")
-    ] = False,
-    quarantined: Annotated[
-        bool, typer.Option("--quarantined", help="Only records that the processor quarantined.")
-    ] = False,
+    reason: ReasonOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    key: PrefixOption = "",
+    failed: FailedOption = False,
+    quarantined: QuarantinedOption = False,
     force: Annotated[bool, typer.Option("--force", help="Include too_late records.")] = False,
     execute: Annotated[bool, typer.Option("--execute", help="Do it; without this nothing is changed.")] = False,
     output: OutputOption = Output.TABLE,
