@@ -95,6 +95,11 @@ def write(transcript: Transcript) -> None:
     )
     say(f"## Why does that of {student}?")
     run(f"iops entity student {student} --explain --local")
+    score = read(f"iops entity student {student} --local")["attributes"]["health_score"]
+    say(
+        f"So it is the latest health report, with a score of {score}, that is critical; nothing but a better report "
+        "ends it, for a score does not age. The other alert is of calls, and says when the first of them leaves."
+    )
     say("## What was refused?")
     run("iops quarantine list --reason invalid_field --limit 5 --local")
     record = _overrated(read("iops quarantine list --reason invalid_field --local"), transcript)
