@@ -1,6 +1,6 @@
 """The simulator as a command: one run onto a stream, or the sample month into a file.
 
-It needs the stream's name alone. `python -m ops simulate` knows the stack, and sends on and on at a rate.
+It needs the stream's name alone. `iops simulate` knows the stack, and sends on and on at a rate.
 
 python -m functions.simulator --stream iops-dashboard-dev-events --poison 0.01
 python -m functions.simulator --month tests/data/sample-month.ndjson
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m functions.simulator",
         description="Realistic events of a tutoring marketplace: one run onto a stream of any name, or the sample "
-        "month into a file. For lasting traffic at a rate, with its progress, see python -m ops simulate --help.",
+        "month into a file. For lasting traffic at a rate, with its progress, see iops simulate --help.",
     )
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--stream", metavar="NAME", help="put one run on this Kinesis stream")
