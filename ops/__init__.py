@@ -1,5 +1,4 @@
-"""What operators do by hand: put quarantined and failed records back on the stream, audit the table.
+"""What operators do by hand: look at a stack, put back what was kept aside, check what is stored, write the report.
 
-`iops --help`. Each task is a function over clients that it is given; `__main__` is the command line around
-them.
+`iops --help`. Each task is a function over clients that it is given; `ops.commands` is the command line around them.
 """
