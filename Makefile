@@ -14,7 +14,7 @@ demo: $(VENV)/ready ## Deploy to a local AWS, send the sample month through it a
 	@EVENTS="$(EVENTS)" KEEP="$(KEEP)" PORT="$(PORT)" $(BIN)/python -m local.demo
 
 test: $(VENV)/ready ## Run all tests; those of the report page need Chromium
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(VENV)/ready ## Try to break it with random faults (SECONDS=300, or SCHEDULES=n from SEED=n on)
 	@SECONDS="$(SECONDS)" SCHEDULES="$(SCHEDULES)" SEED="$(SEED)" $(BIN)/python -m local.soak

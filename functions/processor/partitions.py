@@ -5,6 +5,7 @@ number of partitions. Nothing here knows what the rows mean.
 """
 
 import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -68,6 +69,11 @@ def copies(directory: Path, partition: int) -> pl.LazyFrame:
     """What the files of a directory have of a partition: `sessions.COPIES`."""
     files = sorted((directory / name(partition)).glob("*.parquet"))
     return pl.scan_parquet(files, schema=COPIES) if files else COPIES.to_frame().lazy()
+
+
+def filled(directory: Path, numbers: Iterable[int]) -> Iterator[int]:
+    """Those partitions of which a directory has anything."""
+    return (number for number in numbers if (directory / name(number)).exists())
 
 
 def name(partition: int) -> str:

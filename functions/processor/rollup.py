@@ -310,6 +310,8 @@ class _Gathered:
         self._damaged: list[str] = []
 
     def take(self, page: Sequence[Attributes]) -> None:
+        if not page:
+            return
         keys: list[EntityKey] = []
         facts: list[Packed] = []
         first: list[tuple[Any, ...]] = []
@@ -372,7 +374,7 @@ def reduce(directory: Path, numbers: Iterable[int], as_of: int, deadline: Deadli
         When time has run out.
     """
     parts = []
-    for partition in numbers:
+    for partition in partitions.filled(directory, numbers):
         if deadline.passed():
             raise RollupIncomplete(f"no time is left to sum partition {partition} and those after it")
         query = sessions.daily(partitions.copies(directory, partition), as_of)

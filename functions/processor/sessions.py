@@ -169,9 +169,11 @@ def daily(copies: pl.LazyFrame, as_of: int) -> pl.LazyFrame:
 
 def added(parts: Sequence[pl.DataFrame], schema: pl.Schema) -> pl.DataFrame:
     """The sum of frames of `LOCAL` over different students, or of `DAILY` over different partitions."""
+    parts = [part for part in parts if part.height]
+    if len(parts) < 2:
+        return parts[0] if parts else schema.to_frame()
     keys = [name for name in schema if name in _IDENTIFYING]
-    whole = pl.concat([schema.to_frame(), *parts])
-    return whole.group_by(keys).agg(pl.col(name).sum() for name in schema if name not in _IDENTIFYING)
+    return pl.concat(parts).group_by(keys).agg(pl.col(name).sum() for name in schema if name not in _IDENTIFYING)
 
 
 # -- figures ----------------------------------------------------------------------------------------------------------

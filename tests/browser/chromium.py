@@ -37,7 +37,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         raise FileNotFoundError(NONE)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path)
+        started = playwright.chromium.launch(executable_path=path, args=["--disable-gpu"])
         try:
             yield started
         finally:

@@ -90,25 +90,37 @@ class Opening:
             opened.page.wait_for_selector("html[data-ready]", state="attached")
         return opened
 
+    def close(self) -> None:
+        """Closes all; whatever was done with them, they must have said nothing and asked for nothing but themselves."""
+        for opened in self.opened:
+            opened.page.wait_for_timeout(50)  # for what comes late
+            assert opened.said == []
+            assert [url for url in opened.asked if not url.startswith(("data:", "file:"))] == []
+            assert len([url for url in opened.asked if url.startswith("file:")]) == 1
+            opened.page.context.close()
+
 
 @pytest.fixture
 def opening(browser: Browser, tmp_path: Path) -> Iterator[Opening]:
-    """Opens the page; whatever a test does with it, it must say nothing and ask for nothing but itself."""
+    """Opens the page anew, for a test that changes what it shows."""
     made = Opening(browser, tmp_path)
     yield made
-    for opened in made.opened:
-        opened.page.wait_for_timeout(50)  # for what comes late
-        assert opened.said == []
-        assert [url for url in opened.asked if not url.startswith(("data:", "file:"))] == []
-        assert len([url for url in opened.asked if url.startswith("file:")]) == 1
-        opened.page.context.close()
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def seen(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    """The page as it opens, one for all tests that only look at it."""
+    made = Opening(browser, tmp_path_factory.mktemp("seen"))
+    yield made()
+    made.close()
 
 
 # -- charts -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_chart_is_drawn(opening: Opening) -> None:
-    page = opening().page
+def test_every_chart_is_drawn(seen: Opened) -> None:
+    page = seen.page
     for name in CHARTS:
         drawn = page.locator(f"#{name}-chart svg")
         box = drawn.bounding_box()
@@ -119,9 +131,9 @@ def test_every_chart_is_drawn(opening: Opening) -> None:
     assert page.locator("#traffic-chart .mark-rect path").count() == 24 * len(TYPES)
 
 
-def test_times_are_utc_wherever_one_is(opening: Opening) -> None:
+def test_times_are_utc_wherever_one_is(seen: Opened) -> None:
     """The browser's own time zone is New York's."""
-    labels = opening().page.locator("#traffic-chart .role-axis-label text").all_text_contents()
+    labels = seen.page.locator("#traffic-chart .role-axis-label text").all_text_contents()
     assert {"12:00", "23 Nov"} <= set(labels)
 
 
@@ -134,8 +146,8 @@ def test_a_mark_says_more_when_it_is_pointed_at(opening: Opening) -> None:
     assert tooltip.locator("img").count() == 0
 
 
-def test_nothing_that_data_says_is_run(opening: Opening) -> None:
-    page = opening().page
+def test_nothing_that_data_says_is_run(seen: Opened) -> None:
+    page = seen.page
     assert page.locator(f"{SHOWN} .id").first.inner_text() == HOSTILE
     assert page.evaluate("window.harmed") is None
 
@@ -257,14 +269,13 @@ def test_axe_finds_no_fault(opening: Opening, scheme: str, size: tuple[int, int]
     assert found.violations_count == 0, found.generate_report()
 
 
-def test_the_dark_page_is_dark_and_its_charts_with_it(opening: Opening) -> None:
-    def colours(scheme: str) -> tuple[int, str]:
-        page = opening(color_scheme=scheme).page
+def test_the_dark_page_is_dark_and_its_charts_with_it(seen: Opened, opening: Opening) -> None:
+    def colours(page: Page) -> tuple[int, str]:
         background = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
         bar = page.evaluate("getComputedStyle(document.querySelector('#traffic-chart .mark-rect path')).fill")
         return sum(background), bar
 
-    light, dark = colours("light"), colours("dark")
+    light, dark = colours(seen.page), colours(opening(color_scheme="dark").page)
     assert light[0] > 600 > 150 > dark[0]
     assert light[1] != dark[1]
     assert "rgb" in light[1]
@@ -291,8 +302,8 @@ def test_charts_follow_the_width_of_the_window(opening: Opening) -> None:
     assert wide["width"] > 1_000
 
 
-def test_charts_and_controls_have_names(opening: Opening) -> None:
-    page = opening().page
+def test_charts_and_controls_have_names(seen: Opened) -> None:
+    page = seen.page
     for title in ("Alerts from firing to resolved", "Traffic by type", "Health of students", "Batch latency"):
         assert page.get_by_role("img", name=title, exact=True).count() == 1
         assert page.get_by_role("region", name=title, exact=True).count() == 1
