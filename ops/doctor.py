@@ -13,7 +13,8 @@ from typing import Any, Final
 from functions.processor import clock
 from functions.processor.alerts import SUPPLY_DEMAND_IMBALANCE
 from functions.processor.item import from_attribute, to_attribute
-from functions.processor.model import HIGH_DEMAND, HOUR_MS, to_iso
+from functions.processor.model import HIGH_DEMAND, HOUR_MS, MINUTE_MS, to_iso
+from functions.processor.roll import DUE_INDEX
 from ops import aws, indexes, journal, lag
 from ops.findings import Findings
 from ops.indexes import Indexes
@@ -25,7 +26,7 @@ PROBE: Final = "iops-doctor-"
 
 _TOPICS: Final = {"critical": "CriticalTopicArn", "warning": "WarningTopicArn", "info": "InfoTopicArn"}
 _PUT_BACK: Final = "run `pulumi up`, which puts back what the program declares"
-_SETTLED_MS: Final = 5 * lag.MINUTE_MS
+_SETTLED_MS: Final = 5 * MINUTE_MS
 """CloudWatch has made metrics of a log line after so long."""
 _PAUSE_SECONDS: Final = 0.5
 _RACES: Final = 10
@@ -41,7 +42,7 @@ def examine(target: Target, now_ms: int) -> Findings:
     _metrics(findings, target, environment, last, now_ms)
     _table(findings, target)
     _function(findings, target, "roll's function", "roll")
-    _schedule(findings, target, "roll's schedule", "roll", rests_without=indexes.DUE)
+    _schedule(findings, target, "roll's schedule", "roll", rests_without=DUE_INDEX)
     lag.roll(findings, target, limits, now_ms)
     if "RollupFunctionName" in target.outputs:
         _function(findings, target, "rollup's function", "rollup")

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from functions.processor import packing
 from functions.processor.facts import CALL, RETENTION_MS, SESSION, Fact
 from functions.processor.item import OUTCOME_CODES, ROLLED_UP, Attributes, from_attribute, parse, to_attribute
-from functions.processor.model import DAY_MS, SECOND_MS, EntityKey, EntityType, to_iso
+from functions.processor.model import DAY_MS, ENTITY_TYPES, SECOND_MS, EntityKey, EntityType, to_iso
 from functions.processor.plan import Rules
 from functions.processor.windows import DAYS_7, DAYS_14, DAYS_30
 from ops import audit, indexes
@@ -23,7 +23,6 @@ from ops.explain import AlertExplained, Explained, explain_alerts, explain_numbe
 from ops.indexes import Indexes
 
 DAYS_SHOWN: Final = 30
-TYPES: Final[tuple[EntityType, ...]] = ("student", "tutor", "subject", "region")
 
 _LOOKED_THROUGH: Final = 1_000
 """Among so many ids, those that changed last, a mistyped one is looked for."""
@@ -131,7 +130,7 @@ def read(dynamodb: Any, table: str, key: EntityKey) -> Attributes:
 
 def _near(dynamodb: Any, table: str, key: EntityKey) -> list[str]:
     """Entities that may be meant; none where they cannot be looked for."""
-    keys = [{"entity_type": to_attribute(each), "entity_id": to_attribute(key.entity_id)} for each in TYPES]
+    keys = [{"entity_type": to_attribute(each), "entity_id": to_attribute(key.entity_id)} for each in ENTITY_TYPES]
     try:
         answer = dynamodb.batch_get_item(
             RequestItems={table: {"Keys": keys, "ProjectionExpression": "entity_type, entity_id"}}

@@ -10,15 +10,15 @@ from typing import Any, Final
 
 from functions.processor.item import from_attribute, to_attribute
 from functions.processor.model import EntityType
+from functions.processor.roll import DUE_INDEX
 from ops.aws import UserError
 
 HEALTH: Final = "EntityTypeHealthIndex"
 LAST_UPDATED: Final = "LastUpdatedIndex"
-DUE: Final = "DueIndex"
 SETTINGS: Final[Mapping[str, str]] = {
     HEALTH: "entityTypeHealthIndexEnabled",
     LAST_UPDATED: "lastUpdatedIndexEnabled",
-    DUE: "dueIndexEnabled",
+    DUE_INDEX: "dueIndexEnabled",
 }
 """The setting that switches each index on."""
 

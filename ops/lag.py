@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from functions.processor.clients import chunks
 from functions.processor.item import from_attribute, to_attribute
-from functions.processor.model import DAY_MS, HOUR_MS, SECOND_MS, EntityKey, from_datetime, from_iso, to_iso
-from ops import audit, aws, indexes, journal, kept
+from functions.processor.model import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, EntityKey, from_datetime, from_iso, to_iso
+from functions.processor.roll import DUE_INDEX, due_query
+from ops import audit, aws, journal, kept
 from ops.findings import Findings
 from ops.indexes import Indexes
 from ops.journal import Line
 from ops.target import Target
 
-MINUTE_MS: Final = 60 * SECOND_MS
 BATCH: Final = "BatchLag"
 """A word of the line with each batch's metrics, which is logged at every log level."""
 
@@ -162,11 +162,15 @@ def roll(findings: Findings, target: Target, limits: Limits, now_ms: int) -> Non
     part, table, function = "roll", target.name("table"), target.name("function")
     dynamodb = target.client("dynamodb")
     with findings.looking(part):
-        if indexes.DUE not in Indexes(dynamodb, table):
+        if DUE_INDEX not in Indexes(dynamodb, table):
             findings.skipped(part, "the table has no DueIndex (dueIndexEnabled), so the roll rests")
             return
         due = Due.read(dynamodb, table, aws.deployed_rules(function).due_partitions, now_ms)
-        figures = {"due": due.number, "all_counted": due.complete, "since": _iso(due.since_ms)}
+        figures = {
+            "due": due.number,
+            "all_counted": due.complete,
+            "since": None if due.since_ms is None else to_iso(due.since_ms),
+        }
         number = f"{due.number:,}{'' if due.complete else ' or more'} items"
         if due.since_ms is None:
             findings.ok(part, "nothing is due", **figures)
@@ -218,13 +222,7 @@ class Due:
 
 def _due(dynamodb: Any, table: str, partition: int, now_ms: int) -> Iterator[tuple[int, EntityKey]]:
     pages = dynamodb.get_paginator("query").paginate(
-        TableName=table,
-        IndexName=indexes.DUE,
-        KeyConditionExpression="due_partition = :partition AND due_at <= :now",
-        ExpressionAttributeValues={
-            ":partition": to_attribute(str(partition)),
-            ":now": to_attribute(now_ms // SECOND_MS),
-        },
+        **due_query(table, partition, now_ms // SECOND_MS),
         PaginationConfig={"MaxItems": _MOST_DUE},
     )
     for page in pages:
@@ -371,10 +369,6 @@ def _figure(told: Mapping[str, Any], name: str) -> int:
 
 def _datetime(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / SECOND_MS, UTC)
-
-
-def _iso(ms: int | None) -> str | None:
-    return None if ms is None else to_iso(ms)
 
 
 def long(ms: float) -> str:

@@ -213,7 +213,7 @@ def _arrived(outcomes: Sequence[redrive.Outcome]) -> str:
     moments = [ms for each in outcomes for ms in (each.first_arrival_ms, each.last_arrival_ms) if ms is not None]
     if not moments:
         return ""
-    first, last = (to_iso(ms)[:16].replace("T", " ") for ms in (min(moments), max(moments)))
+    first, last = (minute(to_iso(ms)) for ms in (min(moments), max(moments)))
     return first if first == last else f"{first} to {last}"
 
 

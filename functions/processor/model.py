@@ -5,7 +5,7 @@ Pure data. Nothing here reads a clock, the environment or the network.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -15,6 +15,7 @@ HOUR_MS = 3_600 * SECOND_MS
 DAY_MS = 24 * HOUR_MS
 
 EntityType = Literal["student", "tutor", "subject", "region"]
+ENTITY_TYPES: Final[tuple[EntityType, ...]] = get_args(EntityType)
 
 UNSPECIFIED_REGION = "unspecified"
 """Where a supply/demand update without a region belongs; it makes no region item."""

@@ -94,6 +94,16 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, int | bool]
     return {"due": due, "written": written, "alerts_sent": alerts_sent.total(), "complete": complete}
 
 
+def due_query(table: str, partition: int, now: int) -> dict[str, Any]:
+    """The query for what is due in a partition of the index at `now` (epoch seconds), longest overdue first."""
+    return {
+        "TableName": table,
+        "IndexName": DUE_INDEX,
+        "KeyConditionExpression": "due_partition = :partition AND due_at <= :now",
+        "ExpressionAttributeValues": {":partition": {"S": str(partition)}, ":now": {"N": str(now)}},
+    }
+
+
 def _due(now: int) -> Iterator[tuple[list[EntityKey], int]]:
     """The keys of items that are due, in parts, and since when (epoch seconds) the longest overdue of a part is.
 
@@ -103,15 +113,7 @@ def _due(now: int) -> Iterator[tuple[list[EntityKey], int]]:
     pages = client("dynamodb").get_paginator("query")
     seen: set[EntityKey] = set()
     for step in range(partitions):
-        for page in pages.paginate(
-            TableName=config().table_name,
-            IndexName=DUE_INDEX,
-            KeyConditionExpression="due_partition = :partition AND due_at <= :now",
-            ExpressionAttributeValues={
-                ":partition": {"S": str((now + step) % partitions)},
-                ":now": {"N": str(now)},
-            },
-        ):
+        for page in pages.paginate(**due_query(config().table_name, (now + step) % partitions, now)):
             found = {
                 EntityKey(item["entity_type"]["S"], item["entity_id"]["S"]): int(item["due_at"]["N"])
                 for item in page["Items"]

@@ -14,14 +14,12 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.processor import clock, model
-from functions.processor.model import DAY_MS, HOUR_MS, SECOND_MS, from_datetime
+from functions.processor.model import DAY_MS, ENTITY_TYPES, HOUR_MS, MINUTE_MS, SECOND_MS, from_datetime
 from functions.processor.observability import logger
 from ops import aws, show
 from ops.target import Target
 
-ENTITY_TYPES: Final[tuple[model.EntityType, ...]] = ("student", "tutor", "subject", "region")
-
-_UNITS_MS: Final = {"s": SECOND_MS, "m": 60 * SECOND_MS, "h": HOUR_MS, "d": DAY_MS}
+_UNITS_MS: Final = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
 INTERRUPTED: Final = 130
 """The exit code after Ctrl-C."""

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from functions.processor.model import EntityType
+from functions.processor.model import ENTITY_TYPES, EntityType
 from ops import show, top
 from ops.aws import UserError
-from ops.commands.base import ENTITY_TYPES, Output, OutputOption, TypeArgument, entity_type, targeted
+from ops.commands.base import Output, OutputOption, TypeArgument, entity_type, targeted
 from ops.indexes import Indexes, Row
 from ops.target import Target
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import altair as alt
 
-from functions.processor.model import DAY_MS, HOUR_MS, SECOND_MS, to_iso
+from functions.processor.model import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, to_iso
 from ops.report.data import DAYS, HEALTH_STEP, Balance, Batch, Episode, Quarantine, Report, Table, Throughput, Timeline
 
 Spec = dict[str, Any]
@@ -146,7 +146,7 @@ def moment(ms: int) -> str:
 
 def duration(ms: float) -> str:
     """How long, in the largest unit that fits: `850 ms`, `12 s`, `3 h`, `5 days`."""
-    for unit, size in ((" days", DAY_MS), (" h", HOUR_MS), (" min", 60 * SECOND_MS), (" s", SECOND_MS)):
+    for unit, size in ((" days", DAY_MS), (" h", HOUR_MS), (" min", MINUTE_MS), (" s", SECOND_MS)):
         if ms >= 2 * size:
             return f"{ms / size:,.0f}{unit}"
     return f"{ms:,.0f} ms"

@@ -17,7 +17,7 @@ from functions.processor.alerts import SEVERITIES, AlertRules
 from functions.processor.clients import in_parallel
 from functions.processor.item import INTERNAL, Attributes, from_attribute
 from functions.processor.model import DAY_MS, HOUR_MS, from_datetime, from_iso
-from ops import journal, kept
+from ops import aws, journal, kept
 from ops.kept import Kept
 from ops.report.data import (
     DAYS,
@@ -274,7 +274,7 @@ def _timeline(sources: Sources, firing: Mapping[str, Episode], since_ms: int) ->
                 if isinstance(episode_id := each.alert.get("episode_id"), str):
                     told[episode_id].append(each.alert)
         except ClientError as error:
-            if not _is_missing(error):
+            if not aws.is_missing(error):
                 raise
             note = "The notifier has not logged anything yet: only what fires now is shown."
     episodes = [
@@ -322,10 +322,6 @@ def _episode(firing: Episode | None, told: Sequence[Mapping[str, Any]]) -> Episo
         )
     except _NOT_READABLE:
         return firing
-
-
-def _is_missing(error: ClientError) -> bool:
-    return bool(error.response["Error"].get("Code") == "ResourceNotFoundException")
 
 
 # -- quarantine -------------------------------------------------------------------------------------------------------
@@ -398,7 +394,7 @@ def _throughput(sources: Sources, asked_ms: int, now_ms: int) -> Throughput:
                     continue
             until_ms = since_ms
     except ClientError as error:
-        if not _is_missing(error):
+        if not aws.is_missing(error):
             raise
         note = "The processor has not logged anything yet."
     else:

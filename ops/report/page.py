@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from functions.processor.alerts import SEVERITIES
-from functions.processor.model import SECOND_MS
+from functions.processor.model import ENTITY_TYPES, SECOND_MS
 from ops.report.charts import CONFIG, NONE, SEVERITY_MARKS, duration, figure_text, figures, moment, number_of, words
 from ops.report.data import DAYS, Entity, Report
 
@@ -73,7 +73,7 @@ def render(report: Report) -> str:
         columns=COLUMNS,
         entities=table.entities,
         left_out=sum(table.counts.values()) - len(table.entities),
-        types=[kind for kind in ("student", "tutor", "subject", "region") if table.counts.get(kind)],
+        types=[kind for kind in ENTITY_TYPES if table.counts.get(kind)],
         days=DAYS,
     )
     return page

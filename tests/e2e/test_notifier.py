@@ -6,6 +6,7 @@ from typing import Any
 from local.deploy import Deployment
 from local.flow import Flow
 from local.ministack import LocalAws
+from tests.e2e.listening import listener
 from tests.functions.notifier.alerts import DETAIL
 
 
@@ -25,28 +26,10 @@ def put(ministack: LocalAws, deployment: Deployment, *details: dict[str, Any]) -
         assert answer["FailedEntryCount"] == 0
 
 
-def subscribed(ministack: LocalAws, topic_arn: str) -> str:
-    """A queue that gets what the topic publishes in SNS's envelope, as the default is."""
-    sqs = ministack.client("sqs")
-    url = str(sqs.create_queue(QueueName="notifier-listener")["QueueUrl"])
-    queue_arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    send = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": queue_arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [send]})
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    ministack.client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn)
-    return url
-
-
 def test_a_subscriber_gets_the_event_as_json_and_may_filter_by_attributes(
     flow: Flow, ministack: LocalAws, deployment: Deployment
 ) -> None:
-    url = subscribed(ministack, deployment.outputs["CriticalTopicArn"])
+    url = listener(ministack, deployment.outputs["CriticalTopicArn"], "notifier", raw=False)
     detail = {**DETAIL, "alert_id": "enveloped", "entity_id": "Zoë"}
     put(ministack, deployment, detail)
 

@@ -9,31 +9,12 @@ from typing import Any
 
 from local.deploy import Deployment
 from local.ministack import LocalAws
-
-
-def listener(ministack: LocalAws, topic_arn: str) -> str:
-    """A queue that gets what the topic tells."""
-    sqs = ministack.client("sqs")
-    url = sqs.create_queue(QueueName="operations-listener")["QueueUrl"]
-    queue_arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    send = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": queue_arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [send]})
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    ministack.client("sns").subscribe(
-        TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn, Attributes={"RawMessageDelivery": "true"}
-    )
-    return str(url)
+from tests.e2e.listening import listener
 
 
 def test_an_alarm_is_told_by_the_topic_and_says_what_to_do(ministack: LocalAws, deployment: Deployment) -> None:
     cloudwatch, sqs = ministack.client("cloudwatch"), ministack.client("sqs")
-    url = listener(ministack, deployment.outputs["OperationsTopicArn"])
+    url = listener(ministack, deployment.outputs["OperationsTopicArn"], "operations", raw=True)
     name = "iops-dashboard-dev-quarantined-records"
 
     def told(value: int) -> dict[str, Any]:
