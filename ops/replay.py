@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from functions.processor.model import from_datetime, to_iso
 from ops.aws import SERVICE, UserError
+from ops.journal import log_group
 
 BYTES_A_CALL: Final = 6_000_000
 """Lambda takes 6 MB of a synchronous call (Lambda quotas, "Invocation payload")."""
@@ -358,7 +359,7 @@ class _Invocations:
         if self.fruitless == _FRUITLESS_BATCHES:
             raise UserError(
                 f"the function {self._name} reported all of {_FRUITLESS_BATCHES} batches in a row as failed: see why "
-                f"in its log (/aws/lambda/{self._name}), and go on when that is mended",
+                f"in its log ({log_group(self._name)}), and go on when that is mended",
                 SERVICE,
             )
 
@@ -389,7 +390,7 @@ class _Invocations:
             return failures if failures.issubset(known) else known
         raise UserError(
             f"the function {self._name} ends with an error, {_ATTEMPTS} times in a row: {error}; see its log "
-            f"(/aws/lambda/{self._name}); where it ran out of time or memory, give a smaller --batch-size",
+            f"({log_group(self._name)}); where it ran out of time or memory, give a smaller --batch-size",
             SERVICE,
         )
 
