@@ -17,7 +17,7 @@ test: $(VENV)/ready ## Run all tests; those of the report page need Chromium
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(VENV)/ready ## Try to break it with random faults (SECONDS=300, or SCHEDULES=n from SEED=n on)
-	@SECONDS="$(SECONDS)" SCHEDULES="$(SCHEDULES)" SEED="$(SEED)" $(BIN)/python -m local.soak
+	@SECONDS="$(SECONDS)" SCHEDULES="$(SCHEDULES)" SEED="$(SEED)" $(BIN)/python -m proof.soak
 
 bench: $(VENV)/bench ## Measure it against a plain handler and other engines, some 15 minutes (ONLY=part, QUICK=1)
 	@$(BIN)/python -m bench $(addprefix --only ,$(ONLY)) $(if $(QUICK),--quick)

@@ -22,13 +22,13 @@ from bench.rig import rig
 from bench.windows_core import Kept, Said, measured, said
 from bench.worker import TABLE
 from bench.workload import BATCHES, DAY_MS, NOW, Population, Told, Workload, delivery
-from functions.processor.arrivals import Arrivals, gather
-from functions.processor.decode import decode, read_records
-from functions.processor.facts import SESSION
-from functions.processor.item import Attributes, State, parse
-from functions.processor.model import EntityKey
-from functions.processor.packing import NOTHING
-from functions.processor.plan import Rules, plan
+from functions.entities.arrivals import Arrivals, gather
+from functions.entities.facts import SESSION
+from functions.entities.item import Attributes, State, parse
+from functions.entities.packing import NOTHING
+from functions.entities.plan import Rules, plan
+from functions.events.decode import decode, read_records
+from functions.model import EntityKey
 
 Items = dict[EntityKey, Attributes]
 

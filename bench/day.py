@@ -1,6 +1,6 @@
 """A day of a million events through the stream's model and the real handler: events a second on one core, peak memory.
 
-Method. The model of the event source mapping (`local.model.mapping`) cuts an hour's records into batches and takes the
+Method. The model of the event source mapping (`proof.mapping`) cuts an hour's records into batches and takes the
 answers; the handler runs in a process of its own before the endpoint, whose memory and CPU are not counted. The table
 is empty in the morning; 50,000 students and 10,000 tutors are named as everywhere else here.
 """
@@ -13,7 +13,7 @@ from bench.endpoint import Endpoint
 from bench.progress import Progress
 from bench.worker import HANDLER, Worker, environment
 from bench.workload import DAY_MS, LARGE, NOW, Workload
-from local.model.mapping import EventSourceMapping, Stream
+from proof.mapping import EventSourceMapping, Stream
 
 EVENTS: Final = 1_000_000
 BATCH: Final = 6_000

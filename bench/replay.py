@@ -12,7 +12,7 @@ from functools import cache, partial
 from itertools import groupby
 from typing import Any, Final
 
-from functions.processor.clients import PARALLEL_CALLS, client
+from functions.aws.clients import PARALLEL_CALLS, client
 
 _SERVICES: Final = {
     "BatchGetItem": "dynamodb",

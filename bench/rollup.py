@@ -25,8 +25,8 @@ from bench.endpoint import Endpoint, Item
 from bench.progress import Progress
 from bench.worker import TABLE, Worker, environment
 from bench.workload import DAY_MS, NOW
-from functions.processor import packing
-from functions.processor.facts import CALL, SESSION, SUCCESS, UNKNOWN
+from functions.entities import packing
+from functions.entities.facts import CALL, SESSION, SUCCESS, UNKNOWN
 from functions.simulator.marketplace import SUBJECTS
 
 SIZES: Final = (10_000, 100_000, 1_000_000)
@@ -66,7 +66,7 @@ def _measure(students: int, progress: Progress) -> dict[str, Any]:
         endpoint.pages(pages, made.items, made.bytes)
         progress(f"rollup: {students:,} students")
         variables = environment(endpoint.url) | {"TMPDIR": str(temporary)}
-        with Worker("functions.processor.rollup", variables) as rollup, _Watched(temporary) as watched:
+        with Worker("functions.rollup.handler", variables) as rollup, _Watched(temporary) as watched:
             cost = rollup.invoke(b"{}", NOW)
         used = endpoint.used()
         _compare(endpoint.items_of(TABLE), made)

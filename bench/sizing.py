@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from functions.processor.clients import PARALLEL_CALLS
-from local.cost import PRICES
+from bench.cost import PRICES
+from functions.aws.clients import PARALLEL_CALLS
 
 MEMORY_MB: Final = (512, 1_024, 1_769)
 _ONE_VCPU_MB: Final = 1_769

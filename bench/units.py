@@ -1,4 +1,4 @@
-"""What DynamoDB bills for what the endpoint did: the arithmetic of `local.model.metered` over items as JSON has them.
+"""What DynamoDB bills for what the endpoint did: the arithmetic of `proof.metered` over items as JSON has them.
 
 Amazon DynamoDB developer guide, "DynamoDB item sizes and formats" and "DynamoDB read and write operations".
 """
@@ -7,7 +7,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from local.model import metered
+from proof import metered
 
 Attributes = Mapping[str, Mapping[str, Any]]
 """An item as it is on the wire: binaries are base64."""

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import polars as pl
 
-from functions.processor import packing
-from functions.processor.absorb import absorb
-from functions.processor.facts import Fact, told
-from functions.processor.packing import NOTHING, Packed
-from functions.processor.windows import STANDING, measure, run
+from functions.entities import packing
+from functions.entities.absorb import absorb
+from functions.entities.facts import Fact, told
+from functions.entities.packing import NOTHING, Packed
+from functions.entities.windows import STANDING, measure, run
 
 COLUMNS: Final = (
     *("sessions_7d", "sessions_14d", "sessions_30d", "ib_calls_7d", "ib_calls_14d", "avg_rating", "ratings_30d"),

@@ -141,7 +141,7 @@ def main(module: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     handlers = {"": importlib.import_module(module).lambda_handler}
-    clock: Any = None if module == BASELINE else importlib.import_module("functions.processor.clock")
+    clock: Any = None if module == BASELINE else importlib.import_module("functions.aws.clock")
     own_clock = clock.now_ms if clock else None
     while line := sys.stdin.buffer.readline():
         command = json.loads(line)

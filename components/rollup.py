@@ -34,7 +34,7 @@ class RollupArgs(TypedDict):
     name_prefix: pulumi.Input[str]
     """Start of the names: functions and state machine `{name_prefix}-rollup...`, bucket `{name_prefix}-rollup-...`."""
     code: pulumi.Archive
-    """The processor's code, with functions/processor/rollup.py, rollup_map.py and rollup_reduce.py."""
+    """The processor's code, with functions/rollup: handler.py, map_handler.py and reduce_handler.py."""
     layer_arn: pulumi.Input[str]
     """The processor's dependency layer."""
     environment: pulumi.Input[dict[str, str]]
@@ -117,15 +117,15 @@ class Rollup(pulumi.ComponentResource):
                 self._objects(["s3:PutObject"], runs),
                 iam.allow(["states:ListExecutions", "states:StartExecution"], [machine]),
             ]
-        rollup = make("", "rollup", rollup_statements)
+        rollup = make("", "handler", rollup_statements)
         if items:
             scan = metrics_store.scan_statements(args["table_arn"])
             own = [self._objects(["s3:GetObject"], exports), self._objects(["s3:PutObject"], runs)]
             functions = {
-                "map": make("-map", "rollup_map", [*scan, *own]),
+                "map": make("-map", "map_handler", [*scan, *own]),
                 "reduce": make(
                     "-reduce",
-                    "rollup_reduce",
+                    "reduce_handler",
                     [self._objects(["s3:GetObject", "s3:PutObject"], runs)],
                     service_statements=[],
                 ),
@@ -176,7 +176,7 @@ class Rollup(pulumi.ComponentResource):
         return make_function(
             f"{self._name}{suffix}",
             function_name=pulumi.Output.concat(self._prefix, suffix),
-            handler=f"functions.processor.{module}.lambda_handler",
+            handler=f"functions.rollup.{module}.lambda_handler",
             code=args["code"],
             statements=statements,
             service_statements=service_statements,

@@ -34,7 +34,7 @@ class StreamProcessorArgs(TypedDict):
     """Start of the names: functions `{name_prefix}-processor` and `{name_prefix}-roll`, buckets
     `{name_prefix}-quarantine-...` and `{name_prefix}-artifacts-...`."""
     code: pulumi.Archive
-    """The functions' code, with functions/processor/handler.py and roll.py."""
+    """The functions' code, with functions/processor/handler.py, functions/processor/roll.py and what they import."""
     layer: pulumi.Archive
     """The built dependency layer."""
     layer_hash: str

@@ -29,18 +29,19 @@ from rich.table import Table
 from rich.text import Text
 
 from bundle import layer
-from functions.processor import clock
-from functions.processor.alerts import AlertRules
-from functions.processor.model import DAY_MS
-from local import compare, events_file
+from functions.aws import clock
+from functions.entities.alerts import AlertRules
+from functions.model import DAY_MS
+from local import events_file
 from local.deploy import deploy, stack_settings
 from local.flow import Flow, Item, Sent, Topic
 from local.ministack import ROOT, LocalAws, LocalAwsError, running
-from local.oracle import EntityKey, Record, Rules, recompute
 from local.readback import read_back
 from ops import target as ops_target
 from ops.report.gather import Sources, gather
 from ops.report.page import render
+from proof import compare
+from proof.oracle import EntityKey, Record, Rules, recompute
 
 SAMPLE_MONTH = ROOT / "tests" / "data" / "sample-month.ndjson"
 STACK = "dev"

@@ -9,7 +9,7 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from local.oracle import EPOCH, own_time, time_ms
+from proof.oracle import EPOCH, own_time, time_ms
 
 MAX_LINE_BYTES = 1024 * 1024 - 256
 """Kinesis takes 1 MiB for data and partition key together, and a partition key has up to 256 characters."""

@@ -15,7 +15,7 @@ from typing import Any
 from boto3.dynamodb.types import Binary, TypeDeserializer
 
 from local.ministack import LocalAws, LocalAwsError
-from local.oracle import EntityKey, Record, Rules
+from proof.oracle import EntityKey, Record, Rules
 
 Item = dict[str, Any]
 Topic = str

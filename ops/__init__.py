@@ -1,4 +1,5 @@
-"""What operators do by hand: look at a stack, put back what was kept aside, check what is stored, write the report.
+"""The operators' command line: look at a stack, put back what was set aside, check what is stored, write the report.
 
-`iops --help`. Each task is a function over clients that it is given; `ops.commands` is the command line around them.
+`iops --help` lists the commands. Each folder holds one theme: its tasks, which are functions over clients that they are
+given, and in `commands` the command line around them.
 """

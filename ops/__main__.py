@@ -6,7 +6,11 @@ Exit codes: 0 done, 1 something needs attention or is not there, 2 a mistake in 
 
 import typer
 
-from ops.commands import alerts, audit, entity, forget, quarantine, redrive, replay, report, simulate, state, top
+from ops.entities.commands import alerts, entity, forget, top
+from ops.health.commands import audit, health
+from ops.quarantine.commands import quarantine, redrive, replay
+from ops.report.command import command as report
+from ops.traffic.command import command as simulate
 
 app = typer.Typer(
     help="Look after a deployed stack. Each command says what it needs: `iops COMMAND --help`.",
@@ -18,13 +22,13 @@ app.command("entity")(entity.command)
 app.command("top")(top.command)
 app.command("recent")(top.recent_command)
 app.command("alerts")(alerts.command)
-app.command("lag")(state.lag_command)
-app.command("doctor")(state.doctor_command)
-app.command("report")(report.command)
+app.command("lag")(health.lag_command)
+app.command("doctor")(health.doctor_command)
+app.command("report")(report)
 app.command("redrive")(redrive.command)
 app.add_typer(quarantine.app, name="quarantine")
 app.command("replay")(replay.command)
-app.command("simulate")(simulate.command)
+app.command("simulate")(simulate)
 app.command("forget")(forget.command)
 app.command("audit")(audit.command)
 

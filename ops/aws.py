@@ -18,10 +18,10 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NoConnection
 
-from functions.processor import clients
-from functions.processor.config import Config as ProcessorConfig
-from functions.processor.config import ConfigError
-from functions.processor.plan import Rules
+from functions.aws import clients
+from functions.aws.config import Config as ProcessorConfig
+from functions.aws.config import ConfigError
+from functions.entities.plan import Rules
 
 # The AWS CLI's exit codes (AWS CLI user guide, "Return codes").
 CONFIGURATION: Final = 253

@@ -24,8 +24,9 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from functions.processor.model import SECOND_MS, EntityKey, to_iso
-from ops import audit, redrive
+from functions.model import SECOND_MS, EntityKey, to_iso
+from ops.health import audit
+from ops.quarantine import redrive
 
 _MOST_LINES = 20
 _NO_TERMINAL_WIDTH = 1_000

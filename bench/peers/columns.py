@@ -7,8 +7,8 @@ import polars as pl
 
 from bench.peers.in_memory import ARRIVING, InMemory
 from bench.peers.stream import Metrics
-from functions.processor.facts import CALL, SESSION
-from functions.processor.model import Event
+from functions.entities.facts import CALL, SESSION
+from functions.model import Event
 
 _FIELDS: Final = {
     "student_id": pl.String,

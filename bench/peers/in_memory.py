@@ -9,9 +9,9 @@ from typing import Any, Final
 import polars as pl
 
 from bench.windows_core import COLUMNS, standing
-from functions.processor.facts import RETENTION_MS, SESSION
-from functions.processor.model import DAY_MS
-from functions.processor.windows import measure
+from functions.entities.facts import RETENTION_MS, SESSION
+from functions.entities.windows import measure
+from functions.model import DAY_MS
 
 ARRIVING: Final = pl.Schema(
     {

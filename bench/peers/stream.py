@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from bench.workload import DAY_MS, NOW, Population, Told, Workload
-from functions.processor.facts import CALL, SESSION, fact_id
+from functions.entities.facts import CALL, SESSION, fact_id
 
 POPULATION: Final = Population(students=5_000, tutors=1_000, skew=0.5)
 WARM: Final = 60_000

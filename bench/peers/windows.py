@@ -8,7 +8,7 @@ from typing import Final
 
 from bench.peers.stream import Metrics, Touch
 from bench.workload import DAY_MS
-from functions.processor.facts import CALL
+from functions.entities.facts import CALL
 
 _DAYS_7: Final = 7 * DAY_MS
 _DAYS_14: Final = 14 * DAY_MS

@@ -5,16 +5,16 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
-from . import clock
-from .arrivals import gather
-from .config import config
-from .deadline import Deadline
-from .decode import decode, read_records
-from .model import HOUR_MS, Event, Rejection, to_iso
-from .observability import count, count_by, describe, logger, metrics
-from .process import Processor
-from .quarantine import Quarantine
-from .warm import keep_what_is_there
+from functions.aws import clock
+from functions.aws.config import config
+from functions.aws.deadline import Deadline
+from functions.aws.observability import count, count_by, describe, logger, metrics
+from functions.aws.quarantine import Quarantine
+from functions.aws.update import Processor
+from functions.aws.warm import keep_what_is_there
+from functions.entities.arrivals import gather
+from functions.events.decode import decode, read_records
+from functions.model import HOUR_MS, Event, Rejection, to_iso
 
 _LATE_MS: Final = HOUR_MS
 """An event that arrives more than this after its own time counts as late; it is taken in like any other."""

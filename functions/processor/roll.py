@@ -10,15 +10,15 @@ from typing import Any, Final
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from . import clock
-from .arrivals import Arrivals
-from .clients import chunks, client
-from .config import config
-from .deadline import Deadline
-from .model import SECOND_MS, EntityKey
-from .observability import count, count_by, logger, metrics
-from .process import Processor
-from .warm import keep_what_is_there
+from functions.aws import clock
+from functions.aws.clients import chunks, client
+from functions.aws.config import config
+from functions.aws.deadline import Deadline
+from functions.aws.observability import count, count_by, logger, metrics
+from functions.aws.update import Processor
+from functions.aws.warm import keep_what_is_there
+from functions.entities.arrivals import Arrivals
+from functions.model import SECOND_MS, EntityKey
 
 DUE_INDEX: Final = "DueIndex"
 _ENTITIES_AT_ONCE: Final = 500

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import altair as alt
 
-from functions.processor.model import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, to_iso
+from functions.model import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, to_iso
 from ops.report.data import DAYS, HEALTH_STEP, Balance, Batch, Episode, Quarantine, Report, Table, Throughput, Timeline
 
 Spec = dict[str, Any]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from functions.processor.model import EntityType
+from functions.model import EntityType
 
 DAYS: Final = 32
 """How many days of sessions are shown: as long as facts are kept."""

@@ -12,13 +12,14 @@ from typing import Any, Final
 import polars as pl
 from botocore.exceptions import ClientError
 
-from functions.processor import packing
-from functions.processor.alerts import SEVERITIES, AlertRules
-from functions.processor.clients import in_parallel
-from functions.processor.item import INTERNAL, Attributes, from_attribute
-from functions.processor.model import DAY_MS, HOUR_MS, from_datetime, from_iso
-from ops import aws, journal, kept
-from ops.kept import Kept
+from functions.aws.clients import in_parallel
+from functions.entities import packing
+from functions.entities.alerts import SEVERITIES, AlertRules
+from functions.entities.item import INTERNAL, Attributes, from_attribute
+from functions.model import DAY_MS, HOUR_MS, from_datetime, from_iso
+from ops import aws
+from ops.quarantine import journal, kept
+from ops.quarantine.kept import Kept
 from ops.report.data import (
     DAYS,
     HEALTH_STEP,

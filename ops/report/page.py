@@ -17,8 +17,8 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from functions.processor.alerts import SEVERITIES
-from functions.processor.model import ENTITY_TYPES, SECOND_MS
+from functions.entities.alerts import SEVERITIES
+from functions.model import ENTITY_TYPES, SECOND_MS
 from ops.report.charts import CONFIG, NONE, SEVERITY_MARKS, duration, figure_text, figures, moment, number_of, words
 from ops.report.data import DAYS, Entity, Report
 

@@ -16,8 +16,8 @@ from bench.peers.stream import Metrics, Touch
 from bench.peers.windows import Windows
 from bench.windows_core import Kept, said
 from bench.workload import DAY_MS, NOW, Workload, delivery
-from functions.processor.decode import decode, read_records
-from functions.processor.facts import CALL, SESSION
+from functions.entities.facts import CALL, SESSION
+from functions.events.decode import decode, read_records
 
 
 def told_of(kind: int, first_id: int, ratings: st.SearchStrategy[int | None]) -> st.SearchStrategy[Touch]:

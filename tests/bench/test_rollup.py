@@ -9,9 +9,9 @@ import pytest
 
 from bench import rollup
 from bench.workload import NOW
-from functions.processor.facts import CALL, RETENTION_MS, SESSION, Fact
-from functions.processor.folding import is_too_much
-from functions.processor.packing import facts_of, is_plain, read
+from functions.entities.facts import CALL, RETENTION_MS, SESSION, Fact
+from functions.entities.folding import is_too_much
+from functions.entities.packing import facts_of, is_plain, read
 
 STUDENTS = 1_000
 

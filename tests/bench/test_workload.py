@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from bench.workload import BATCHES, NOW, Population, Workload, batches, delivery, named
-from functions.processor.decode import decode, read_records
+from functions.events.decode import decode, read_records
 
 MOST_IN_AN_EVENT = 6_291_456  # Lambda quotas: invocation payload, 6 MB
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.browser.chromium import browser
+from tests.helpers.chromium import browser
 
 WIDTH: Final = 1240
 

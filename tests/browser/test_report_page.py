@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from ops.report.data import Report
 from ops.report.page import render
-from tests.browser import chromium
-from tests.ops.report_sample import HOSTILE, TYPES, empty, report
+from tests.helpers import chromium
+from tests.helpers.report_sample import HOSTILE, TYPES, empty, report
 
 CHARTS = ("timeline", "traffic", "sessions", "subjects", "health", "balance", "quarantine", "throughput", "latency")
 DESKTOP = (1280, 900)

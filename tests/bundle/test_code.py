@@ -10,7 +10,7 @@ from bundle import code
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("__init__.py", "one/__init__.py", "one/handler.py", "one/deep/part.py", "two/handler.py"):
+    for name in ("__init__.py", "model.py", "one/__init__.py", "one/handler.py", "one/deep/part.py", "two/handler.py"):
         path = tmp_path / "functions" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -19,6 +19,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(exist_ok=True)
         path.touch()
     monkeypatch.setattr(code, "ROOT", tmp_path)
+    monkeypatch.setattr(code, "_ROOMS", {"one": ("model.py", "one"), "two": ("two",), "three": ("three",)})
     return tmp_path
 
 
@@ -26,6 +27,7 @@ def test_an_archive_has_the_functions_own_python_files(tree: Path) -> None:
     archive = code.function_code("one")
     assert list(archive.assets) == [
         "functions/__init__.py",
+        "functions/model.py",
         "functions/one/__init__.py",
         "functions/one/deep/part.py",
         "functions/one/handler.py",
@@ -42,6 +44,11 @@ def test_paths_do_not_name_this_machine(tree: Path, monkeypatch: pytest.MonkeyPa
     assert paths == ["functions/__init__.py", "functions/two/handler.py"]
 
 
-def test_an_unknown_function_is_named(tree: Path) -> None:
+def test_an_archive_without_files_is_named(tree: Path) -> None:
     with pytest.raises(FileNotFoundError, match="functions/three has no Python files"):
         code.function_code("three")
+
+
+def test_an_unknown_archive_is_named(tree: Path) -> None:
+    with pytest.raises(ValueError, match="archive 'four' is not known, allowed: one, two, three"):
+        code.function_code("four")

@@ -59,8 +59,8 @@ def test_processor_and_roll_are_imported_from_code_layer_and_runtime_alone(
     lambda_python: str, built: Path, tmp_path: Path
 ) -> None:
     code, runtime = unpack("processor", tmp_path / "task"), runtime_directory(lambda_python)
-    handlers = ("handler", "roll", "rollup", "rollup_map", "rollup_reduce")
-    modules = [f"functions.processor.{name}" for name in handlers]
+    handlers = ("processor.handler", "processor.roll", "rollup.handler", "rollup.map_handler", "rollup.reduce_handler")
+    modules = [f"functions.{name}" for name in handlers]
     files = imported(lambda_python, modules, [code, built / "python", runtime])
     from_layer = {name.partition(".")[0] for name, file in files.items() if built in file.parents}
     assert {"polars", "_polars_runtime_32", "msgspec", "aws_lambda_powertools"} <= from_layer

@@ -10,7 +10,7 @@ import pulumi
 import pytest
 
 from bundle import layer
-from tests.components.harness import Recorded, record_program
+from tests.helpers.recorded_program import Recorded, record_program
 
 each_architecture = pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bundle.layer import LOCAL, write_stamp
-from tests.components.harness import Recorded, record_program
+from tests.helpers.recorded_program import Recorded, record_program
 
 
 @pytest.fixture(scope="session")

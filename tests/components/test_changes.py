@@ -10,7 +10,7 @@ import pulumi
 import pytest
 
 from settings import Settings, key_of
-from tests.components.harness import Recorded, arn, record_program
+from tests.helpers.recorded_program import Recorded, arn, record_program
 
 Run = Callable[[str], Recorded]
 

@@ -17,7 +17,7 @@ from components.observability import Observability
 from components.rollup import Rollup
 from components.simulator import Simulator
 from components.stream_processor import StreamProcessor
-from tests.components.harness import ACCOUNT, ROOT, Recorded, arn, record
+from tests.helpers.recorded_program import ACCOUNT, ROOT, Recorded, arn, record
 
 PROJECTED_BY_HEALTH = [
     *("sessions_7d", "sessions_14d", "sessions_30d", "ib_calls_7d", "ib_calls_14d", "avg_rating", "ratings_30d"),

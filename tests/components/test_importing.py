@@ -10,8 +10,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from tests.components.harness import ROOT, Recorded, record_program
-from tests.permissions import Call, refused
+from tests.helpers.permissions import Call, refused
+from tests.helpers.recorded_program import ROOT, Recorded, record_program
 
 Run = Callable[[str], Recorded]
 PAGE = (ROOT / "docs" / "importing.md").read_text(encoding="utf-8")

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from components.observability import Observability, ObservabilityArgs
-from tests.components import harness
-from tests.components.harness import ACCOUNT, ROOT, Recorded, arn, record
+from tests.helpers import recorded_program
+from tests.helpers.recorded_program import ACCOUNT, ROOT, Recorded, arn, record
 
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 RULES = ["p-alerts-critical", "p-alerts-warning"]
@@ -48,7 +48,7 @@ DOCUMENTED: dict[tuple[str, tuple[str, ...]], set[str]] = {
     },
     ("AWS/Logs", ("LogGroupName",)): {"IncomingBytes", "IncomingLogEvents"},
 }
-SOURCES = {"processor": "handler.py", "roll": "roll.py", "rollup": "rollup.py"}
+SOURCES = {"processor": "processor/handler.py", "roll": "processor/roll.py", "rollup": "rollup/handler.py"}
 STATISTICS = r"SampleCount|Average|Sum|Minimum|Maximum|p[0-9]{2}"
 
 
@@ -247,7 +247,7 @@ def metrics_of(dashboard: dict[str, Any]) -> Iterator[list[Any]]:
 
 
 def emitted(service: str) -> str:
-    return (ROOT / "functions" / "processor" / SOURCES[service]).read_text(encoding="utf-8")
+    return (ROOT / "functions" / SOURCES[service]).read_text(encoding="utf-8")
 
 
 def assert_exists(namespace: str, name: str, dimensions: dict[str, str]) -> None:
@@ -358,7 +358,7 @@ def test_the_dashboard_asks_its_questions_from_top_to_bottom_below_every_alarm()
     ],
 )
 def test_the_dashboards_url_is_of_its_partition(monkeypatch: pytest.MonkeyPatch, topic: str, host: str) -> None:
-    monkeypatch.setitem(harness._ARNS, "aws:sns/topic:Topic", lambda _: topic)
+    monkeypatch.setitem(recorded_program._ARNS, "aws:sns/topic:Topic", lambda _: topic)
     region = topic.split(":")[3]
     assert observed().component_outputs["operations"] == {
         "topic_arn": topic,

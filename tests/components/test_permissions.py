@@ -12,7 +12,7 @@ import pytest
 from components.alert_bus import AlertBus
 from components.event_stream import EventStream
 from components.metrics_store import MetricsStore
-from tests.components.harness import ACCOUNT, Recorded, Registered, arn, record, record_program
+from tests.helpers.recorded_program import ACCOUNT, Recorded, Registered, arn, record, record_program
 
 with warnings.catch_warnings():
     # It leaves its own files to the garbage collector, and asks for them by way of pkg_resources.

@@ -24,7 +24,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 import components
 from components.__main__ import COMPONENTS, NAME
-from tests.components.harness import ROOT, arn, record
+from tests.helpers.recorded_program import ROOT, arn, record
 
 DIRECTORY = ROOT / "components"
 EXPECTED = {"EventStream", "MetricsStore", "AlertBus", "StreamProcessor", "Rollup", "Observability", "Simulator"}

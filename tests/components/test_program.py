@@ -10,7 +10,7 @@ import pulumi
 import pytest
 import yaml
 
-from tests.components.harness import ACCOUNT, PROJECT, ROOT, Recorded, Registered, arn, record_program
+from tests.helpers.recorded_program import ACCOUNT, PROJECT, ROOT, Recorded, Registered, arn, record_program
 
 Run = Callable[[str], Recorded]
 PREFIX = {"dev": "iops-dashboard-dev", "prod": "iops-dashboard"}
@@ -172,9 +172,9 @@ def test_the_event_source_mapping(program: Run, stack: str, inputs: dict[str, An
     [
         ("processor", "functions.processor.handler.lambda_handler", 1024, 120, 1),
         ("roll", "functions.processor.roll.lambda_handler", 1024, 120, 1),
-        ("rollup", "functions.processor.rollup.lambda_handler", 1024, 900, 1),
-        ("rollup-map", "functions.processor.rollup_map.lambda_handler", 1024, 900, 1),
-        ("rollup-reduce", "functions.processor.rollup_reduce.lambda_handler", 1024, 900, 1),
+        ("rollup", "functions.rollup.handler.lambda_handler", 1024, 900, 1),
+        ("rollup-map", "functions.rollup.map_handler.lambda_handler", 1024, 900, 1),
+        ("rollup-reduce", "functions.rollup.reduce_handler.lambda_handler", 1024, 900, 1),
         ("simulator", "functions.simulator.handler.lambda_handler", 256, 60, 0),
         ("notifier", "functions.notifier.handler.lambda_handler", 256, 60, 0),
     ],

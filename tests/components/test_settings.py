@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from settings import LOG_RETENTION_DAYS, Settings, SettingsError, key_of
-from tests.components.harness import PROJECT, ROOT, record, stack_config
+from tests.helpers.recorded_program import PROJECT, ROOT, record, stack_config
 
 DECLARED: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
 UNUSABLE = "setting can't be used; correct them with `pulumi config set`:"

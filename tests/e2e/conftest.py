@@ -14,12 +14,14 @@ import pytest
 from typer.testing import Result
 
 from bundle import layer
-from functions.processor import clock, handler, roll, rollup
+from functions.aws import clock
+from functions.processor import handler, roll
+from functions.rollup import handler as rollup
 from local.deploy import Deployment, deploy
 from local.flow import Flow
 from local.ministack import ROOT, LocalAws
-from local.model.invocation import context, nothing_kept
-from tests.ops.command import ops
+from proof.invocation import context, nothing_kept
+from tests.helpers.ops_command import ops
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local import compare, events_file
+from local import events_file
 from local.demo import SAMPLE_MONTH
 from local.deploy import Deployment
 from local.flow import Flow
 from local.ministack import LocalAws
-from local.oracle import Record
 from local.readback import read_back
+from proof import compare
+from proof.oracle import Record
 from tests.e2e.conftest import InProcess
-from tests.functions.processor.deployment import delivery, event_json, record
+from tests.helpers.deployment import delivery, event_json, record
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -6,8 +6,8 @@ from typing import Any
 from local.deploy import Deployment
 from local.flow import Flow
 from local.ministack import LocalAws
-from tests.e2e.listening import listener
-from tests.functions.notifier.alerts import DETAIL
+from tests.helpers.alert_details import DETAIL
+from tests.helpers.listening import listener
 
 
 def put(ministack: LocalAws, deployment: Deployment, *details: dict[str, Any]) -> None:

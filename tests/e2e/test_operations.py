@@ -9,7 +9,7 @@ from typing import Any
 
 from local.deploy import Deployment
 from local.ministack import LocalAws
-from tests.e2e.listening import listener
+from tests.helpers.listening import listener
 
 
 def test_an_alarm_is_told_by_the_topic_and_says_what_to_do(ministack: LocalAws, deployment: Deployment) -> None:

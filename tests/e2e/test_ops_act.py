@@ -14,9 +14,9 @@ from local.deploy import Deployment
 from local.flow import Flow
 from local.ministack import LocalAws
 from tests.e2e.conftest import Iops
-from tests.functions.processor.deployment import event_json
-from tests.ops.command import ops, said
-from tests.ops.test_redrive import delivered, given_up
+from tests.helpers.deployment import event_json
+from tests.helpers.ops_command import ops, said
+from tests.ops.quarantine.test_redrive import delivered, given_up
 
 
 def ago(**duration: float) -> str:

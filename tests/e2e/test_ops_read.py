@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from functions.processor.model import DAY_MS, to_iso
+from functions.model import DAY_MS, to_iso
 from local.deploy import Deployment
 from local.flow import Flow
 from local.ministack import LocalAws
-from tests.ops.command import said
-
-from .conftest import Iops
+from tests.e2e.conftest import Iops
+from tests.helpers.ops_command import said
 
 STUDENT = "stu_ops_read"
 TUTOR, SUBJECT = STUDENT.replace("stu", "tut"), STUDENT.replace("stu", "sub")

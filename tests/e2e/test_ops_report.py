@@ -5,10 +5,9 @@ import time
 import uuid
 from pathlib import Path
 
-from functions.processor.model import to_iso
+from functions.model import to_iso
 from local.flow import Flow
-
-from .conftest import Iops
+from tests.e2e.conftest import Iops
 
 JOURNAL_SECONDS = 30
 """How long the notifier may take to write its journal: the bus calls it when it has time."""

@@ -1,7 +1,7 @@
 """Each role allows what is called with it, and nothing else: every call recorded, every permission taken away.
 
-ministack refuses what it can judge; tests/permissions.py judges every call by the documents as the program declares
-them.
+ministack refuses what it can judge; tests/helpers/permissions.py judges every call by the documents as the program
+declares them.
 """
 
 import gzip
@@ -18,8 +18,12 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from functions.aws import clients
 from functions.notifier import handler as notifier
-from functions.processor import clients, partitions, rollup, rollup_map, rollup_reduce
+from functions.rollup import handler as rollup
+from functions.rollup import map_handler as rollup_map
+from functions.rollup import partitions
+from functions.rollup import reduce_handler as rollup_reduce
 from functions.simulator import handler as simulator
 from local.deploy import Deployment
 from local.flow import Flow
@@ -27,9 +31,9 @@ from local.ministack import LocalAws, LocalAwsError
 from local.policies import for_ministack
 from local.readback import read_back
 from tests.e2e.conftest import InProcess
-from tests.functions.notifier.alerts import event
-from tests.functions.processor.deployment import delivery, event_json, record
-from tests.permissions import Call, Statement, allowed, refused
+from tests.helpers.alert_details import event
+from tests.helpers.deployment import delivery, event_json, record
+from tests.helpers.permissions import Call, Statement, allowed, refused
 
 DAY_MS = 86_400_000
 ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"

@@ -5,19 +5,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from functions.processor import clock, store
-from functions.processor.arrivals import Arrivals, gather
-from functions.processor.config import Config
-from functions.processor.deadline import Deadline
-from functions.processor.decode import decode
-from functions.processor.item import State
-from functions.processor.model import EntityKey
-from functions.processor.plan import Rules, Write, plan
-from functions.processor.process import Processor
-from functions.processor.rolled import FIGURES, Rolled
+from functions.aws import clock
+from functions.aws.config import Config
+from functions.aws.deadline import Deadline
+from functions.aws.table import MetricsTable, Written
+from functions.aws.update import Processor
+from functions.entities.arrivals import Arrivals, gather
+from functions.entities.item import State
+from functions.entities.plan import Rules, Write, plan
+from functions.entities.totals import FIGURES, Rolled
+from functions.events.decode import decode
+from functions.model import EntityKey
 from local.deploy import Deployment
 from tests.e2e.conftest import InProcess
-from tests.functions.processor.deployment import NOW, event_json, record
+from tests.helpers.deployment import NOW, event_json, record
 
 RULES = Rules()
 
@@ -49,9 +50,9 @@ def codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 
 
 @pytest.fixture
-def table(deployment: Deployment, in_process: InProcess, codec: str) -> store.MetricsTable:
+def table(deployment: Deployment, in_process: InProcess, codec: str) -> MetricsTable:
     """The deployed table, as the processor uses it."""
-    return store.MetricsTable(deployment.outputs["MetricsTableName"])
+    return MetricsTable(deployment.outputs["MetricsTableName"])
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def config(deployment: Deployment, in_process: InProcess) -> Config:
     return Config(outputs["MetricsTableName"], outputs["AlertBusName"], outputs["QuarantineBucketName"], 600_000, RULES)
 
 
-def states(table: store.MetricsTable, *names: str) -> list[State]:
+def states(table: MetricsTable, *names: str) -> list[State]:
     keys = [EntityKey("student", name) for name in names]
     read = table.read(keys, deadline())
     assert not read.failed
@@ -73,44 +74,42 @@ def writes(before: Sequence[State], arriving: Arrivals) -> list[Write]:
     return list(plan(before, arriving, NOW, RULES).writes.values())
 
 
-def test_an_item_is_read_as_it_was_written(table: store.MetricsTable, codec: str) -> None:
+def test_an_item_is_read_as_it_was_written(table: MetricsTable, codec: str) -> None:
     same = f"stu_same_{codec}"
     arriving = arrivals(*(session(same, number) for number in range(5)), call(same, 1))
     (write,) = writes(states(table, same), arriving)
 
-    assert table.write([write], deadline()) == store.Written()
+    assert table.write([write], deadline()) == Written()
     (found,) = states(table, same)
     assert found == write.after
     assert not plan([found], arriving, NOW, RULES).writes
 
 
-def test_of_two_writers_of_one_version_one_loses_and_nothing_is_half_written(
-    table: store.MetricsTable, codec: str
-) -> None:
+def test_of_two_writers_of_one_version_one_loses_and_nothing_is_half_written(table: MetricsTable, codec: str) -> None:
     raced = f"stu_raced_{codec}"
     for attempt in range(2):  # first both insert the item, then both update it
         before = states(table, raced)
         (one,) = writes(before, arrivals(session(raced, 10 + attempt)))
         (other,) = writes(before, arrivals(session(raced, 20 + attempt)))
 
-        assert table.write([one], deadline()) == store.Written()
-        assert table.write([other], deadline()) == store.Written(lost={0})
+        assert table.write([one], deadline()) == Written()
+        assert table.write([other], deadline()) == Written(lost={0})
         assert states(table, raced) == [one.after]
 
 
-def test_a_lost_write_leaves_its_neighbours_in_the_call_alone(table: store.MetricsTable, codec: str) -> None:
+def test_a_lost_write_leaves_its_neighbours_in_the_call_alone(table: MetricsTable, codec: str) -> None:
     names = [f"stu_many_{codec}_{number}" for number in range(30)]
     arriving = arrivals(*(session(name, 1) for name in names))
     planned = writes(states(table, *names), arriving)
     stolen = [3, 17, 28]
-    assert table.write([planned[position] for position in stolen], deadline()) == store.Written()
+    assert table.write([planned[position] for position in stolen], deadline()) == Written()
 
-    assert table.write(planned, deadline()) == store.Written(lost=set(stolen))
+    assert table.write(planned, deadline()) == Written(lost=set(stolen))
     assert [state.version for state in states(table, *names)] == [1] * 30
 
 
 def test_processes_that_race_for_one_entity_lose_nothing_and_tell_once(
-    config: Config, table: store.MetricsTable, codec: str
+    config: Config, table: MetricsTable, codec: str
 ) -> None:
     hot = f"stu_hot_{codec}"
     deliveries = [
@@ -136,7 +135,7 @@ def test_processes_that_race_for_one_entity_lose_nothing_and_tell_once(
 
 
 def test_rollups_that_race_with_processors_for_one_subject_leave_all_of_both(
-    config: Config, table: store.MetricsTable, codec: str
+    config: Config, table: MetricsTable, codec: str
 ) -> None:
     key = EntityKey("subject", f"subject hot {codec}")
 
@@ -160,18 +159,18 @@ def test_rollups_that_race_with_processors_for_one_subject_leave_all_of_both(
 
 
 def test_a_writer_that_pauses_longer_than_another_lives_merges_into_what_it_finds(
-    config: Config, table: store.MetricsTable, codec: str, monkeypatch: pytest.MonkeyPatch
+    config: Config, table: MetricsTable, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"stu_paused_{codec}"
     other = arrivals(session(name, 2), call(name, 1))
-    write, pauses = store.MetricsTable.write, iter([True])
+    write, pauses = MetricsTable.write, iter([True])
 
-    def paused(self: store.MetricsTable, planned: Sequence[Write], by: Deadline) -> store.Written:
+    def paused(self: MetricsTable, planned: Sequence[Write], by: Deadline) -> Written:
         if next(pauses, False):
             assert not Processor(config).run(other, deadline()).failed
         return write(self, planned, by)
 
-    monkeypatch.setattr(store.MetricsTable, "write", paused)
+    monkeypatch.setattr(MetricsTable, "write", paused)
     outcome = Processor(config).run(arrivals(session(name, 1), session(name, 2)), deadline())
 
     assert (outcome.conflicts, outcome.failed) == (1, {})

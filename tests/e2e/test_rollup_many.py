@@ -11,7 +11,7 @@ import pytest
 from local.deploy import Deployment
 from local.flow import Flow
 from local.ministack import LocalAws
-from tests.functions.processor.deployment import event_json
+from tests.helpers.deployment import event_json
 
 PARTS = 3
 

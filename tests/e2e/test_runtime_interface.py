@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from bundle import layer
-from functions.processor import clock
+from functions.aws import clock
 from local.deploy import Deployment
 from local.ministack import LocalAws
 from local.runtime_api import Function, FunctionError, running, unpack
-from tests.functions.processor.deployment import delivery, event_json, record
+from tests.helpers.deployment import delivery, event_json, record
 
 HANDLER = "functions.processor.handler.lambda_handler"
 

@@ -13,8 +13,8 @@ import yaml
 from local.deploy import deploy
 from local.ministack import LocalAws
 from local.readback import read_back
-from tests.components.harness import ROOT, Recorded, arn, record
-from tests.policy.judging import judge
+from tests.helpers.judging import judge
+from tests.helpers.recorded_program import ROOT, Recorded, arn, record
 
 EXAMPLE = ROOT / "examples" / "metrics-and-alerts"
 

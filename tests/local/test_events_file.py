@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.events_file import MAX_LINE_BYTES, EventsFileError, read
-from local.oracle import time_ms
+from proof.oracle import time_ms
 
 NOW = datetime(2027, 3, 1, 12, 0, 0, tzinfo=UTC)
 

@@ -7,12 +7,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from functions.processor import clock
+from functions.aws import clock
 from ops import aws
 from ops.target import Target
-from tests.functions.processor.deployment import NOW
-
-from .account import OUTPUTS, Account
+from tests.helpers.account import OUTPUTS, Account
+from tests.helpers.deployment import NOW
 
 
 @pytest.fixture(autouse=True)

@@ -15,14 +15,14 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoRegionError
 from moto import mock_aws
 
-from functions.processor.item import to_attribute
-from functions.processor.model import DAY_MS, to_iso
+from functions.entities.item import to_attribute
+from functions.model import DAY_MS, to_iso
 from local.ministack import ROOT, LocalAws
-from ops import aws, redrive
-from tests.functions.processor.deployment import ENVIRONMENT, NOW, deployed, event_json
-
-from .command import ops, said
-from .test_redrive import data, delivered, given_up, quarantined
+from ops import aws
+from ops.quarantine import redrive
+from tests.helpers.deployment import ENVIRONMENT, NOW, deployed, event_json
+from tests.helpers.ops_command import ops, said
+from tests.ops.quarantine.test_redrive import data, delivered, given_up, quarantined
 
 BUCKET, STREAM, TABLE = "quarantine", "events", "metrics"
 REDRIVE = ("redrive", "--bucket", BUCKET, "--stream", STREAM)
@@ -393,7 +393,7 @@ def test_audit_of_what_is_right_ends_with_0(table: Any) -> None:
 
 
 def test_audit_tells_what_is_overdue(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("functions.processor.clock.now_ms", lambda: NOW + 8 * DAY_MS)
+    monkeypatch.setattr("functions.aws.clock.now_ms", lambda: NOW + 8 * DAY_MS)
     table.delete_item(TableName=TABLE, Key={"entity_id": {"S": "stu_1"}, "entity_type": {"S": "student"}})
     result = ops(*AUDIT)
     assert result.exit_code == 1

@@ -7,7 +7,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.httpsession import URLLib3Session
 
-from .command import ops, said
+from tests.helpers.ops_command import ops, said
 
 COMMANDS = [
     ("entity", "student", "stu_1"),

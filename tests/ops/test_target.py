@@ -11,7 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from functions.processor import clients
+from functions.aws import clients
 from ops import target
 from ops.aws import UserError
 from ops.target import Target

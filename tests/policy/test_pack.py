@@ -14,8 +14,8 @@ from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 
 from policy.checks import POLICIES
-from tests.components.harness import ROOT, Recorded, Registered
-from tests.policy.judging import UNKNOWN, changed
+from tests.helpers.judging import UNKNOWN, changed
+from tests.helpers.recorded_program import ROOT, Recorded, Registered
 
 PACK = ROOT / "policy"
 

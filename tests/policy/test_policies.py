@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from policy.checks import POLICIES
-from tests.components.harness import ROOT, Registered
-from tests.policy.judging import ABSENT, UNKNOWN, changed, judge
+from tests.helpers.judging import ABSENT, UNKNOWN, changed, judge
+from tests.helpers.recorded_program import ROOT, Registered
 
 ACCOUNT = "arn:aws:iam::123456789012:root"
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"

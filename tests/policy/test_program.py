@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from policy.checks import POLICIES
-from tests.components.harness import Recorded, Registered
-from tests.policy.judging import ABSENT, changed, judge
+from tests.helpers.judging import ABSENT, changed, judge
+from tests.helpers.recorded_program import Recorded, Registered
 
 
 def wider(action: str, **more: Any) -> Callable[[str], str]:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from local.model import enumeration
-from local.model.faults import KINDS
-from local.model.world import EVERY_ALERT, world
+from proof import enumeration
+from proof.faults import KINDS
+from proof.world import EVERY_ALERT, world
 
 CALLS = enumeration.calls()
 every_call = pytest.mark.parametrize("index", range(len(CALLS)), ids=[f"{i}-{call}" for i, call in enumerate(CALLS)])

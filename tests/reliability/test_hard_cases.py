@@ -13,13 +13,13 @@ from typing import Any, TextIO, cast
 
 import pytest
 
-from functions.processor.item import from_attribute
-from functions.processor.model import DAY_MS, HOUR_MS, SECOND_MS, to_iso
-from functions.processor.observability import logger
-from functions.processor.quarantine import PREFIX
+from functions.aws.observability import logger
+from functions.aws.quarantine import PREFIX
+from functions.entities.item import from_attribute
+from functions.model import DAY_MS, HOUR_MS, SECOND_MS, to_iso
 from functions.processor.roll import RollIncomplete
-from local.model.mapping import StreamRecord
-from local.model.world import BEGINNING, World, public_items, world
+from proof.mapping import StreamRecord
+from proof.world import BEGINNING, World, public_items, world
 
 MINUTE_MS = 60 * SECOND_MS
 STUDENT, TUTOR = ("student", "stu_1"), ("tutor", "tut_1")

@@ -13,19 +13,22 @@ from typing import Any
 import polars as pl
 import pytest
 
-from functions.processor import absorb, facts, handler, process, publish, registers, rolled, sessions, store
-from functions.processor.arrivals import Arrivals, gather
-from functions.processor.clients import client
-from functions.processor.deadline import Deadline
-from functions.processor.facts import Fact
-from functions.processor.item import attributes_of
-from functions.processor.model import Event
-from functions.processor.plan import Write
-from functions.processor.registers import FirstSession
-from functions.processor.rolled import Rolled
-from functions.processor.sessions import KEY
-from local.model import schedules
-from local.model.world import Violation
+from functions.aws import bus, table, update
+from functions.aws.clients import client
+from functions.aws.deadline import Deadline
+from functions.entities import absorb, facts, registers, totals
+from functions.entities.arrivals import Arrivals, gather
+from functions.entities.facts import Fact
+from functions.entities.item import attributes_of
+from functions.entities.plan import Write
+from functions.entities.registers import FirstSession
+from functions.entities.totals import Rolled
+from functions.model import Event
+from functions.processor import handler
+from functions.rollup import sums
+from functions.rollup.sums import KEY
+from proof import schedules
+from proof.world import Violation
 
 MOST_SEEDS = 60
 
@@ -46,7 +49,7 @@ def test_the_processor_itself_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_unconditional_writes_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def write(self: store.MetricsTable, writes: Sequence[Write], _: Deadline) -> store.Written:
+    def write(self: table.MetricsTable, writes: Sequence[Write], _: Deadline) -> table.Written:
         dynamodb = client("dynamodb")
         for each in writes:
             key = each.after.key
@@ -54,9 +57,9 @@ def test_unconditional_writes_are_caught(monkeypatch: pytest.MonkeyPatch) -> Non
             found = dynamodb.batch_get_item(RequestItems={self._name: {"Keys": keys}})["Responses"][self._name]
             before = replace(each.before, version=1 if found else 0, stored=found[0] if found else {})
             dynamodb.batch_execute_statement(Statements=[self._statement(Write.of(before, each.after))])
-        return store.Written()
+        return table.Written()
 
-    monkeypatch.setattr(store.MetricsTable, "write", write)
+    monkeypatch.setattr(table.MetricsTable, "write", write)
     assert caught()
 
 
@@ -66,7 +69,7 @@ def test_a_missing_outbox_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
         attributes.pop("outbox", None)
         return attributes
 
-    monkeypatch.setattr("functions.processor.plan.attributes_of", without_outbox)
+    monkeypatch.setattr("functions.entities.plan.attributes_of", without_outbox)
     assert caught()
 
 
@@ -79,25 +82,25 @@ def test_the_latest_instead_of_the_earliest_time_is_caught(monkeypatch: pytest.M
 
 
 def test_ignoring_the_count_of_failed_entries_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Trusting(publish.AlertBus):
+    class Trusting(bus.AlertBus):
         def _send(self, notifications: Sequence[str], deadline: Deadline) -> dict[str, str]:
             super()._send(notifications, deadline)
             return {detail["alert_id"]: detail["alert_type"] for detail in map(json.loads, notifications)}
 
-    monkeypatch.setattr(publish, "_ATTEMPTS", 1)
-    monkeypatch.setattr(process, "AlertBus", Trusting)
+    monkeypatch.setattr(bus, "_ATTEMPTS", 1)
+    monkeypatch.setattr(update, "AlertBus", Trusting)
     assert caught()
 
 
 def test_a_swallowed_exception_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = process.Processor.run
+    run = update.Processor.run
 
-    def swallowing(self: process.Processor, arrivals: Arrivals, deadline: Deadline) -> process.Outcome:
+    def swallowing(self: update.Processor, arrivals: Arrivals, deadline: Deadline) -> update.Outcome:
         outcome = run(self, arrivals, deadline)
         outcome.failed.clear()
         return outcome
 
-    monkeypatch.setattr(process.Processor, "run", swallowing)
+    monkeypatch.setattr(update.Processor, "run", swallowing)
     assert caught()
 
 
@@ -128,8 +131,8 @@ def test_sessions_summed_over_items_instead_of_distinct_ones_are_caught(monkeypa
         each_its_own = copies.drop("id").with_row_index("id").with_columns(pl.col("id").cast(pl.UInt64))
         return daily(each_its_own, as_of)
 
-    daily = sessions.daily
-    monkeypatch.setattr(sessions, "daily", summed)
+    daily = sums.daily
+    monkeypatch.setattr(sums, "daily", summed)
     assert caught()
 
 
@@ -140,8 +143,8 @@ def test_partitions_by_time_instead_of_identity_are_caught(monkeypatch: pytest.M
         halves = [copies.filter(pl.col("time") % 2 == half) for half in (0, 1)]
         return pl.concat([daily(half, as_of) for half in halves])
 
-    daily = sessions.daily
-    monkeypatch.setattr(sessions, "daily", daily_of_halves)
+    daily = sums.daily
+    monkeypatch.setattr(sums, "daily", daily_of_halves)
     assert caught()
 
 
@@ -149,7 +152,7 @@ def test_figures_that_are_lost_when_the_processor_writes_are_caught(monkeypatch:
     def only_new(_: Rolled | None, arrived: Rolled | None) -> Rolled | None:
         return arrived
 
-    monkeypatch.setattr(rolled, "newest", only_new)
+    monkeypatch.setattr(totals, "newest", only_new)
     assert caught()
 
 
@@ -159,8 +162,8 @@ def test_figures_that_are_not_put_back_to_zero_are_caught(monkeypatch: pytest.Mo
         stored = known.filter(pl.col("first_sessions_30d").is_not_null())
         return changed(found, known).join(stored.join(found.filter(nothing), on=KEY), on=KEY, how="anti")
 
-    changed = sessions.changed
-    monkeypatch.setattr(sessions, "changed", of_what_is_left)
+    changed = sums.changed
+    monkeypatch.setattr(sums, "changed", of_what_is_left)
     assert caught()
 
 

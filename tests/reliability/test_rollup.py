@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from functions.processor.model import DAY_MS, HOUR_MS
-from functions.processor.rollup import RollupIncomplete
-from local.model.world import BEGINNING, EVERY_ALERT, World, public_items, world
-
-from .test_hard_cases import (
+from functions.model import DAY_MS, HOUR_MS
+from functions.rollup.handler import RollupIncomplete
+from proof.world import BEGINNING, EVERY_ALERT, World, public_items, world
+from tests.reliability.test_hard_cases import (
     MINUTE_MS,
     STUDENT,
     TUTOR,

@@ -5,7 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.model.schedules import run
+from proof.schedules import run
 
 
 @settings(max_examples=15)

@@ -16,23 +16,22 @@ from unittest import mock
 
 import pytest
 
-from functions.processor.alerts import MOST_IN_OUTBOX
-from functions.processor.arrivals import Arrivals
-from functions.processor.config import config
-from functions.processor.deadline import Deadline
-from functions.processor.item import from_attribute
-from functions.processor.model import DAY_MS, HOUR_MS, EntityKey, to_iso
-from functions.processor.observability import logger
-from functions.processor.process import Processor
-from functions.processor.rolled import FIGURES, Rolled
-from functions.processor.validate import RULES
-from local.model.world import BEGINNING, EVERY_ALERT, World, world
-from local.oracle import Rules
-from tests.functions.processor.deployment import Deployment, deployed, record
-from tests.functions.processor.faults import Faults, down
-from tests.functions.processor.logs import Logs
-
-from .test_hard_cases import stored_bytes
+from functions.aws.config import config
+from functions.aws.deadline import Deadline
+from functions.aws.observability import logger
+from functions.aws.update import Processor
+from functions.entities.alerts import MOST_IN_OUTBOX
+from functions.entities.arrivals import Arrivals
+from functions.entities.item import from_attribute
+from functions.entities.totals import FIGURES, Rolled
+from functions.events.validate import RULES
+from functions.model import DAY_MS, HOUR_MS, EntityKey, to_iso
+from proof.oracle import Rules
+from proof.world import BEGINNING, EVERY_ALERT, World, world
+from tests.helpers.deployment import Deployment, deployed, record
+from tests.helpers.faulty_aws import Faults, down
+from tests.helpers.logs import Logs
+from tests.reliability.test_hard_cases import stored_bytes
 
 PLAIN = "plain"
 HOSTILE = {
@@ -249,7 +248,7 @@ def logged(level: str) -> Iterator[tuple[Deployment, Faults, Logs]]:
         handler.setStream(logs.stream)
         logger.setLevel(level)
         try:
-            with mock.patch("functions.processor.clients.make", faults.client), one_partition():
+            with mock.patch("functions.aws.clients.make", faults.client), one_partition():
                 yield deployment, faults, logs
         finally:
             logger.setLevel(level_before)

@@ -13,7 +13,7 @@ from moto import mock_aws
 from functions.notifier import handler
 from functions.notifier.handler import lambda_handler
 from functions.notifier.message import notification
-from tests.functions.notifier.alerts import event, event_of
+from tests.helpers.alert_details import event, event_of
 
 Received = Callable[[str], list[dict[str, Any]]]
 

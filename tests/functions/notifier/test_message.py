@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.entities.alerts import ALERT_TYPES
 from functions.notifier.message import Notification, duration, notification
 from functions.notifier.wording import STORIES
-from functions.processor.alerts import ALERT_TYPES
-from tests.functions.notifier.alerts import DETAIL, event, event_of
+from tests.helpers.alert_details import DETAIL, event, event_of
 
 LATER = "2026-11-25T13:20:00.000Z"
 """Two days, three hours and some minutes after the beginning."""

@@ -14,10 +14,10 @@ from polars import LazyFrame
 
 from bench.endpoint import Endpoint, Usage
 from bench.workload import Population, Told, Workload, delivery, named
-from functions.processor import clock, handler
-from local.model.invocation import context, nothing_kept
-
-from .deployment import ENVIRONMENT
+from functions.aws import clock
+from functions.processor import handler
+from proof.invocation import context, nothing_kept
+from tests.helpers.deployment import ENVIRONMENT
 
 TABLE: Final = ENVIRONMENT["DYNAMODB_TABLE_NAME"]
 POPULATION: Final = Population(history=3_000)

@@ -1,7 +1,7 @@
 """The contract's main promise, over the whole handler: metrics equal those of the distinct events, however delivered.
 
 Every stream of events is cut into batches, shuffled, delivered twice and in part; what stands in the table afterwards
-is compared with the recomputation of `local.oracle`, which knows nothing of how state is stored.
+is compared with the recomputation of `proof.oracle`, which knows nothing of how state is stored.
 """
 
 import base64
@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.processor import partitions, rollup
-from functions.processor.model import DAY_MS, Record
-from local import oracle
-from local.model.world import EVERY_ALERT, environment_of, public_items
-
-from .deployment import NOW, Deployment, deployed, record
-from .strategies import streams
+from functions.model import DAY_MS, Record
+from functions.rollup import handler as rollup
+from functions.rollup import partitions
+from proof import oracle
+from proof.world import EVERY_ALERT, environment_of, public_items
+from tests.helpers.deployment import NOW, Deployment, deployed, record
+from tests.helpers.strategies import streams
 
 RANDOM = st.randoms(use_true_random=False)
 AS_SHIPPED = oracle.Rules()

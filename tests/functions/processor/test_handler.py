@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
+from functions.aws.observability import logger
+from functions.model import DAY_MS, HOUR_MS, Event, to_iso
 from functions.processor import handler
-from functions.processor.model import DAY_MS, HOUR_MS, Event, to_iso
-from functions.processor.observability import logger
-
-from .deployment import NOW, Deployment, deployed, event_json, record
-from .faults import Call, Died, Fault, Faults, after, done_dying, down, dying, lost_answer, refusing
-from .logs import Logs, emitted
+from tests.helpers.deployment import NOW, Deployment, deployed, event_json, record
+from tests.helpers.faulty_aws import Call, Died, Fault, Faults, after, done_dying, down, dying, lost_answer, refusing
+from tests.helpers.logs import Logs, emitted
 
 WRITE = "batch_execute_statement"
 
@@ -335,7 +334,7 @@ def test_whatever_happens_to_any_one_call_the_next_delivery_or_roll_completes_wh
         for position in range(count):
             with deployed() as deployment, monkeypatch.context() as patch:
                 faults = Faults(deployment.aws)
-                patch.setattr("functions.processor.clients.make", faults.client)
+                patch.setattr("functions.aws.clients.make", faults.client)
                 faults.planned[operation] = [None] * position + [fault]
                 try:
                     with warnings.catch_warnings():

@@ -6,13 +6,13 @@ from typing import Any
 import boto3
 import pytest
 
-from functions.processor import config, roll
-from functions.processor.item import due_partition
-from functions.processor.model import DAY_MS, HOUR_MS, EntityKey, to_iso
-
-from .deployment import ENVIRONMENT, NOW, Deployment, event_json
-from .faults import Call, Faults, down
-from .logs import Logs, emitted
+from functions.aws import config
+from functions.entities.item import due_partition
+from functions.model import DAY_MS, HOUR_MS, EntityKey, to_iso
+from functions.processor import roll
+from tests.helpers.deployment import ENVIRONMENT, NOW, Deployment, event_json
+from tests.helpers.faulty_aws import Call, Faults, down
+from tests.helpers.logs import Logs, emitted
 
 NOTHING_DUE = {"due": 0, "written": 0, "alerts_sent": 0, "complete": True}
 WRITE = "batch_execute_statement"

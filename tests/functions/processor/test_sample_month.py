@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from functions.processor.clients import chunks
-from functions.processor.model import DAY_MS, Record
+from functions.aws.clients import chunks
+from functions.model import DAY_MS, Record
 from local.events_file import read
-from local.model.world import environment_of
-from local.oracle import Rules
-
-from .deployment import NOW, Deployment, deployed, record
-from .test_delivery import AS_SHIPPED, expected_of, facts, public, recomputed
+from proof.oracle import Rules
+from proof.world import environment_of
+from tests.functions.processor.test_delivery import AS_SHIPPED, expected_of, facts, public, recomputed
+from tests.helpers.deployment import NOW, Deployment, deployed, record
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample-month.ndjson"
 

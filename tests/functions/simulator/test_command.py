@@ -12,7 +12,7 @@ from functions.simulator import month
 from functions.simulator.__main__ import main
 from functions.simulator.disorder import POISON
 from local.events_file import read
-from local.oracle import DAY_MS, Recomputed, Record, recompute, time_ms
+from proof.oracle import DAY_MS, Recomputed, Record, recompute, time_ms
 from tests.functions.simulator.conftest import STREAM
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample-month.ndjson"

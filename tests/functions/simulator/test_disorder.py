@@ -10,7 +10,7 @@ import pytest
 from functions.simulator import live
 from functions.simulator.disorder import POISON, Outgoing, Shares, _ingested, deliver
 from functions.simulator.marketplace import Event
-from local.oracle import Record, Rejected, accept, recompute
+from proof.oracle import Record, Rejected, accept, recompute
 
 NOW = datetime(2026, 11, 18, 17, 0, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from functions.simulator.handler import lambda_handler
-from local.oracle import Record, recompute
+from proof.oracle import Record, recompute
 
 OnStream = Callable[[], list[dict[str, Any]]]
 

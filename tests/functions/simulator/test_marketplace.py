@@ -11,7 +11,7 @@ import pytest
 from functions.simulator import live, month
 from functions.simulator.disorder import _data
 from functions.simulator.marketplace import SUBJECTS, Event, Marketplace
-from local.oracle import Record, accept
+from proof.oracle import Record, accept
 
 AFTERNOON = datetime(2026, 11, 18, 17, 0, 30, 250_000, tzinfo=UTC)
 NIGHT = AFTERNOON.replace(hour=2)

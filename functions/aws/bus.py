@@ -1,0 +1,75 @@
+"""Puts notifications on the EventBridge bus in tens, and says which of them it has accepted."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.aws.clients import attempts, chunks, client, in_parallel
+from functions.aws.deadline import Deadline
+from functions.aws.observability import logger
+from functions.model import from_iso
+
+SOURCE: Final = "iops-dashboard.processor"
+_ENTRIES_A_CALL: Final = 10  # PutEvents
+_ATTEMPTS: Final = 4
+
+
+class AlertBus:
+    """The bus under its name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def send(self, notifications: Sequence[str], deadline: Deadline) -> dict[str, str]:
+        """Sends each notification (a Detail as JSON); refused entries alone are sent again.
+
+        Returns
+        -------
+        dict
+            The `alert_id`s of those that the bus accepted, with their types. The rest stay in their outboxes, for the
+            next roll.
+        """
+        accepted: dict[str, str] = {}
+        for part in in_parallel(lambda chunk: self._send(chunk, deadline), chunks(notifications, _ENTRIES_A_CALL)):
+            accepted |= part
+        return accepted
+
+    def _send(self, notifications: Sequence[str], deadline: Deadline) -> dict[str, str]:
+        accepted: dict[str, str] = {}
+        pending = [json.loads(notification) for notification in notifications]
+        for attempt in attempts(_ATTEMPTS, deadline):
+            try:
+                answer = client("events").put_events(Entries=[self._entry(each) for each in pending])
+            except (ClientError, BotoCoreError) as error:
+                logger.error(
+                    "EventBridge took no alerts; the roll will send them",
+                    error=str(error),
+                    alerts=len(pending),
+                )
+                break
+            refused = []
+            for notification, result in zip(pending, answer["Entries"], strict=True):
+                if "EventId" in result:
+                    accepted[notification["alert_id"]] = notification["alert_type"]
+                else:
+                    refused.append((notification, result.get("ErrorCode")))
+            if not refused:
+                break
+            logger.warning(
+                "EventBridge refused alerts",
+                codes=sorted({str(code) for _, code in refused}),
+                attempt=attempt,
+            )
+            pending = [notification for notification, _ in refused]
+        return accepted
+
+    def _entry(self, notification: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "EventBusName": self._name,
+            "Source": SOURCE,
+            "DetailType": notification["alert_type"],
+            "Detail": json.dumps(notification, ensure_ascii=False),
+            "Time": from_iso(notification["timestamp"]) / 1000,
+        }

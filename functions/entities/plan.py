@@ -1,0 +1,247 @@
+"""From stored items and arrivals to the items' new states: the whole of the core, in one query over all entities.
+
+Pure: `now_ms` is an argument, and nothing is read or written.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from functions.entities import alerts, packing, registers, totals
+from functions.entities.absorb import absorb
+from functions.entities.alerts import AlertRules, Subject
+from functions.entities.arrivals import Arrivals
+from functions.entities.facts import SESSION, Fact
+from functions.entities.item import (
+    DUE,
+    WHEN_WRITTEN,
+    Attributes,
+    State,
+    attributes_of,
+    differs,
+    high_demand,
+    public_metrics,
+    unsent_and_due,
+)
+from functions.entities.registers import REPORTED, FirstSession, Register
+from functions.entities.windows import STANDING, measure, run
+from functions.model import SECOND_MS, EntityKey, Rejection, from_iso, to_iso
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings on which an item's content depends."""
+
+    alerts: AlertRules = field(default_factory=AlertRules)
+    due_partitions: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One conditional write: the item is `before.version` in the table and becomes `after`."""
+
+    before: State
+    after: State
+    changes: Attributes
+    """The attributes to set."""
+    removals: Sequence[str]
+    """The attributes to remove."""
+
+    @classmethod
+    def of(cls, before: State, after: State) -> "Write":
+        """The write that makes one state another."""
+        known = before.stored
+        changes = {
+            name: value
+            for name, value in after.stored.items()
+            if (old := known.get(name)) != value and differs(old, value)
+        }
+        return cls(before, after, changes, [name for name in known if name not in after.stored])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to become of the entities, by position."""
+
+    after: Sequence[State]
+    """Each entity's state after the writes; where there is none to make, the one before."""
+    writes: Mapping[int, Write]
+    rejections: Mapping[int, Sequence[Rejection]]
+    """What an entity could not take: `too_late`, `too_many`."""
+    repeated: Mapping[int, int]
+    """How many of an entity's arriving facts said nothing new."""
+    unreadable: Mapping[int, str]
+    """Entities whose stored facts are damaged, with what is wrong; they are left as they are."""
+    next_change: Sequence[int | None]
+    """When time alone changes a figure of each entity next, epoch ms."""
+
+    def cleared(self, entity: int, sent: frozenset[str], rules: Rules) -> Write | None:
+        """The write by which notifications with these ids leave an entity's outbox, once what is planned is written.
+
+        Nothing else changes, so nothing is computed anew; None where it would be, since a full outbox has kept alerts
+        from being judged.
+        """
+        state = self.after[entity]
+        if len(state.alerts.outbox) >= alerts.MOST_IN_OUTBOX:
+            return None
+        after = replace(state, version=state.version + 1, alerts=alerts.without(state.alerts, sent))
+        due_at = _due_at(after, self.next_change[entity], rules.alerts)
+        after.stored = {name: value for name, value in state.stored.items() if name not in ("outbox", *DUE)}
+        after.stored |= unsent_and_due(after, due_at, rules.due_partitions)
+        return Write.of(state, after)
+
+
+def plan(
+    states: Sequence[State],
+    arrivals: Arrivals,
+    now_ms: int,
+    rules: Rules,
+    sent: frozenset[str] = frozenset(),
+) -> Plan:
+    """Brings entities up to date with what arrived and with the time.
+
+    Parameters
+    ----------
+    states
+        As stored, one for each of `arrivals.keys`, in their order.
+    arrivals
+        What is new of them.
+    now_ms
+        The clock, epoch ms. An entity's `as_of` is the later of this and its own.
+    rules
+        Thresholds and partitions.
+    sent
+        The ids of notifications that are known to be accepted and leave the outboxes.
+
+    Returns
+    -------
+    Plan
+        With a write for each entity of which anything changes but the moment of writing: a merge that changes nothing
+        writes nothing.
+    """
+    as_of = [max(now_ms, state.as_of) for state in states]
+    edges = {entity: edge for entity, state in enumerate(states) if (edge := state.folded_before) is not None}
+    merged = absorb([state.facts for state in states], edges, arrivals.facts, as_of)
+    rejections: dict[int, list[Rejection]] = {}
+    for entity, record in merged.too_late:
+        rejections.setdefault(entity, []).append(_too_late(record, arrivals.keys[entity], merged.folded_before[entity]))
+    registers_now = []
+    for entity, state in enumerate(states):
+        slots: Mapping[str, Register] = state.registers
+        if updates := arrivals.updates.get(entity):
+            slots, no_room = registers.merge(state.key, state.registers, updates)
+            if no_room:
+                rejections.setdefault(entity, []).extend(no_room)
+        registers_now.append(slots)
+
+    news = arrivals.facts.keys() | arrivals.updates.keys() | arrivals.rolled.keys()
+    query = measure(packing.things(merged.facts), _standing(states, registers_now, as_of))
+    measured = run(query.with_columns(alerts.levels(rules.alerts)))
+    after, writes = [], {}
+    for entity, (state, figures) in enumerate(zip(states, measured.iter_rows(named=True), strict=True)):
+        if entity in merged.unreadable:
+            after.append(state)
+            continue
+        done = _finish(
+            state,
+            State(
+                key=state.key,
+                version=state.version + 1,
+                as_of=as_of[entity],
+                facts=merged.facts[entity],
+                folded_before=merged.folded_before.get(entity),
+                registers=registers_now[entity],
+                first_session=_first_session(state, merged.news.get(entity, ())),
+                rolled=totals.newest(state.rolled, arrivals.rolled.get(entity)),
+                alerts=alerts.without(state.alerts, sent) if sent else state.alerts,
+            ),
+            figures,
+            rules,
+        )
+        write = Write.of(state, done)
+        # Who has been forgotten since it was found due, or told of, is not made anew of nothing.
+        there = state.version or entity in news
+        changed = bool(there and (write.removals or not WHEN_WRITTEN.issuperset(write.changes)))
+        if changed:
+            writes[entity] = write
+        after.append(done if changed else state)
+    next_change = measured["next_change"].to_list()
+    return Plan(after, writes, rejections, merged.repeated, merged.unreadable, next_change)
+
+
+def _finish(before: State, state: State, figures: Mapping[str, Any], rules: Rules) -> State:
+    """The state with its alerts judged and its attributes made."""
+    public = public_metrics(state, figures)
+    subject = Subject(state.key, public, state.registers, state.rolled, figures["counted_7"])
+    level = alerts.levels_of(subject, figures, rules.alerts)
+    state.alerts = alerts.judge(state.alerts, subject, level, state.as_of, rules.alerts)
+    due_at = _due_at(state, figures["next_change"], rules.alerts)
+    state.stored = attributes_of(state, public, due_at, rules.due_partitions, before)
+    return state
+
+
+def _due_at(state: State, next_change: int | None, rules: AlertRules) -> int | None:
+    """When the roll must look at the item, epoch seconds; with unsent notifications, at once."""
+    moments = [next_change, alerts.next_reminder(state.alerts, rules)]
+    if state.alerts.outbox:
+        moments.append(from_iso(json.loads(state.alerts.outbox[0])["timestamp"]))
+    due = min((moment for moment in moments if moment is not None), default=None)
+    return None if due is None else -(-due // SECOND_MS)
+
+
+def _standing(
+    states: Sequence[State], registers_now: Sequence[Mapping[str, Register]], as_of: Sequence[int]
+) -> pl.DataFrame:
+    nothing: Mapping[str, Any] = {}
+    rows = []
+    for state, slots, moment in zip(states, registers_now, as_of, strict=True):
+        report = slots.get(REPORTED) if state.key.entity_type == "student" else None
+        value = report.value if report else nothing
+        rows.append(
+            (
+                moment,
+                report.time if report else None,
+                value.get("health_score"),
+                value.get("sessions_last_7_days"),
+                value.get("sessions_last_30_days"),
+                value.get("ib_calls_last_14_days"),
+                high_demand(slots) if state.key.entity_type == "subject" else 0,
+            )
+        )
+    return pl.DataFrame(rows, schema=STANDING, orient="row")
+
+
+def _first_session(state: State, news: Iterable[Fact]) -> FirstSession | None:
+    """A student's first session after what is new."""
+    first = state.first_session
+    if state.key.entity_type != "student":
+        return first
+    for fact in news:
+        if fact.kind != SESSION:
+            continue
+        if first is not None and fact.id != first.session and (fact.time, fact.id) > (first.time, first.session):
+            continue
+        sighting = FirstSession(
+            time=fact.time,
+            session=fact.id,
+            subject=fact.subject,
+            subject_time=fact.subject_time or 0,
+            tutor_id=fact.tutor,
+            tutor_time=fact.tutor_time or 0,
+            outcome=fact.outcome,
+            outcome_time=fact.outcome_time or 0,
+        )
+        first = sighting if first is None else registers.first(first, sighting)
+    return first
+
+
+def _too_late(record: int, key: EntityKey, edge: int) -> Rejection:
+    return Rejection(
+        record,
+        "too_late",
+        f"{key.entity_type} {key.entity_id} keeps no identities of facts before {to_iso(edge)}, "
+        "so this one cannot be told from a duplicate",
+    )

@@ -1,0 +1,170 @@
+"""Windows: what each entity's facts and registers amount to at a moment, and when that changes next by itself.
+
+A window of N days at `as_of` holds the things whose time is later than `as_of - N days`. Counts are true windows: they
+are computed from the facts each time, never added to. Pure: frames in, frames out.
+"""
+
+from typing import Final
+
+import polars as pl
+
+from functions.entities.facts import RETENTION_MS
+from functions.model import DAY_MS
+
+DAYS_7: Final = 7 * DAY_MS
+DAYS_14: Final = 14 * DAY_MS
+DAYS_30: Final = 30 * DAY_MS
+
+THINGS: Final = pl.Schema(
+    {
+        "entity": pl.UInt32,
+        "session": pl.Boolean,  # else a call
+        "time": pl.Int64,  # epoch ms; a folded row's is its hour
+        "last": pl.Int64,  # of the latest event; RETENTION_MS later it leaves
+        "weight": pl.Int64,  # how many sessions or calls
+        "rating_sum": pl.Int64,  # ten-thousandths
+        "rating_count": pl.Int64,
+    }
+)
+"""What windows are made of: one row a session or call, or an hour of folded ones."""
+
+STANDING: Final = pl.Schema(
+    {
+        "as_of": pl.Int64,  # epoch ms
+        "reported_at": pl.Int64,  # of a student's health report; null without one, as are the next four
+        "health_score": pl.Float64,
+        "sessions_last_7_days": pl.Int64,
+        "sessions_last_30_days": pl.Int64,
+        "ib_calls_last_14_days": pl.Int64,
+        "high_demand": pl.Int64,  # how many of a subject's regions are in high demand
+    }
+)
+"""What the windows need to know of each entity beside its facts, one row an entity in the order of their positions."""
+
+MEASURED: Final = pl.Schema(
+    {
+        "sessions_7d": pl.Int64,
+        "sessions_14d": pl.Int64,
+        "sessions_30d": pl.Int64,
+        "ib_calls_7d": pl.Int64,
+        "ib_calls_14d": pl.Int64,
+        "avg_rating": pl.Int64,  # ten-thousandths
+        "ratings_30d": pl.Int64,
+        "session_velocity": pl.Int64,
+        "counted_7": pl.Int64,  # sessions of 7 days among the facts alone
+        "health_score": pl.Float64,  # 100 until one is reported
+        "next_change": pl.Int64,  # epoch ms, null when nothing changes by itself
+    }
+)
+"""What `measure` adds to `STANDING`, one row an entity in the same order."""
+
+
+def measure(things: pl.DataFrame, standing: pl.DataFrame) -> pl.LazyFrame:
+    """Each entity's metrics at its `as_of`.
+
+    Parameters
+    ----------
+    things
+        The entities' facts: `THINGS`, in any order.
+    standing
+        `STANDING`.
+
+    Returns
+    -------
+    pl.LazyFrame
+        `STANDING` and `MEASURED`, so that alert levels can be added before one `collect`.
+    """
+    as_of = standing["as_of"].gather(things["entity"])
+    parts = things.with_columns(as_of=as_of).lazy().group_by(place=_PLACE).agg(*_SUMS).with_columns(**_PLACED)
+    counted = parts.group_by("entity").agg(**_COUNTED)
+    measured = standing.lazy().with_row_index("entity").join(counted, on="entity", how="left", maintain_order="left")
+    for step in _STEPS:
+        measured = measured.with_columns(step)
+    return measured.select(*(name for name in STANDING if name not in MEASURED), *MEASURED)
+
+
+def run(query: pl.LazyFrame) -> pl.DataFrame:
+    """What such a query gives. It is written as it is to be run: over a few hundred rows planning it, or starting
+    Polars' streaming engine, would take as long again."""
+    return query.collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
+
+
+def _within(name: str, part: int, which: pl.Expr | None = None) -> pl.Expr:
+    """A sum over the parts up to one, of sessions or calls alone where `which` says so."""
+    inside = pl.col("part") <= part
+    return pl.col(name).filter(inside if which is None else inside & which).sum()
+
+
+def _younger(window: int) -> pl.Expr:
+    return pl.col("reported_at") > pl.col("as_of") - window
+
+
+def _reported(name: str, window: int) -> pl.Expr:
+    """A health report's figure while the report is younger than the window it speaks of; else null."""
+    return pl.when(_younger(window)).then(pl.col(name))
+
+
+def _ages_out(name: str, window: int) -> pl.Expr:
+    """When that figure stops counting."""
+    return pl.when(_younger(window) & pl.col(name).is_not_null()).then(pl.col("reported_at") + window)
+
+
+# The query's expressions, made once: making them takes as long as running them over a small batch.
+
+# Every fact is looked at once, to find its part of the 30 days; all that follows is over a few rows an entity.
+_AGE: Final = pl.col("as_of") - pl.col("time")
+_PART: Final = sum((window <= _AGE).cast(pl.UInt32) for window in (DAYS_7, DAYS_14, DAYS_30))
+_PLACE: Final = pl.col("entity") * 8 + _PART * 2 + pl.col("session")
+_SUMS: Final = (pl.col("weight", "rating_sum", "rating_count").sum(), pl.col("time", "last").min())
+_PLACED: Final = {
+    "entity": pl.col("place") // 8,
+    "part": pl.col("place") // 2 % 4,
+    "session": pl.col("place") % 2 == 1,
+}
+_COUNTED: Final = {
+    "counted_7": _within("weight", 0, pl.col("session")),
+    "counted_14": _within("weight", 1, pl.col("session")),
+    "counted_30": _within("weight", 2, pl.col("session")),
+    "calls_7": _within("weight", 0, ~pl.col("session")),
+    "calls_14": _within("weight", 1, ~pl.col("session")),
+    "rating_sum": _within("rating_sum", 2),
+    "ratings_30d": _within("rating_count", 2),
+    "fact_leaves": pl.when(pl.col("part") == 0)
+    .then(pl.col("time") + DAYS_7)
+    .when(pl.col("part") == 1)
+    .then(pl.col("time") + DAYS_14)
+    .when((pl.col("part") == 2) & pl.col("session"))
+    .then(pl.col("time") + DAYS_30)
+    .otherwise(pl.col("last") + RETENTION_MS)
+    .min(),
+}
+_STEPS: Final = (
+    [pl.col(name).fill_null(0) for name in _COUNTED if name != "fact_leaves"],
+    [
+        pl.max_horizontal("counted_7", _reported("sessions_last_7_days", DAYS_7)).alias("sessions_7d"),
+        pl.col("calls_7").alias("ib_calls_7d"),
+        (2 * pl.col("counted_7") - pl.col("counted_14")).alias("session_velocity"),
+        # Sums of ten-thousandths are exact, and so is the tie that half-even decides.
+        pl.when(pl.col("ratings_30d") > 0)
+        .then((pl.col("rating_sum") / pl.col("ratings_30d")).round(mode="half_to_even"))
+        .otherwise(0)
+        .cast(pl.Int64)
+        .alias("avg_rating"),
+        pl.col("health_score").fill_null(100.0),
+        pl.min_horizontal(
+            "fact_leaves",
+            _ages_out("sessions_last_7_days", DAYS_7),
+            _ages_out("ib_calls_last_14_days", DAYS_14),
+            _ages_out("sessions_last_30_days", DAYS_30),
+        ).alias("next_change"),
+    ],
+    [
+        pl.max_horizontal("counted_14", "sessions_7d").alias("sessions_14d"),
+        pl.max_horizontal("calls_14", _reported("ib_calls_last_14_days", DAYS_14), "ib_calls_7d").alias("ib_calls_14d"),
+    ],
+    [
+        pl.max_horizontal("counted_30", _reported("sessions_last_30_days", DAYS_30), "sessions_14d").alias(
+            "sessions_30d"
+        )
+    ],
+)

@@ -1,0 +1,1 @@
+"""What Lambda calls to compute the figures that need all items: of subjects, of tutors' first sessions."""

@@ -1,0 +1,126 @@
+"""`alerts`: which fire now, or each as it comes."""
+
+import dataclasses
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from functions.aws import clock
+from functions.model import to_iso
+from ops import show
+from ops.aws import UserError
+from ops.command import Output, OutputOption, ago, targeted
+from ops.entities import firing
+from ops.entities.firing import FiringAlert, Selection
+from ops.entities.indexes import Indexes
+from ops.quarantine import journal
+from ops.quarantine.journal import Told
+from ops.target import Target
+
+
+class Severity(StrEnum):
+    """How bad an alert is."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@targeted
+def command(
+    target: Target,
+    severity: Annotated[list[Severity] | None, typer.Option(help="Only of this severity; repeatable.")] = None,
+    alert_type: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            autocompletion=lambda: list(firing.KNOWN_TYPES),
+            help="Only of this type, such as low_health_score; repeatable.",
+        ),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show alerts as they come, until Ctrl-C.")] = False,
+    since: Annotated[
+        int | None,
+        typer.Option(
+            parser=ago, metavar="TIME", help="With --follow, begin that long ago (30m, 2h, 1d) or then (ISO-8601)."
+        ),
+    ] = None,
+    table: Annotated[str | None, typer.Option(metavar="NAME", help="The metrics table.")] = None,
+    notifier: Annotated[str | None, typer.Option(metavar="NAME", help="The notifier's function.")] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List the alerts that fire now, the oldest first; or, with --follow, each as it comes.
+
+    What fires now is read from the items, through an index. What comes is read from the notifier's log: firing,
+    reminders and resolved, of every source on the bus; a repeat of one notification is shown once. With --output json
+    --follow prints one JSON object a line.
+
+    Ctrl-C ends --follow with exit code 0. Exit code 1 when the stack has no index with the alerts.
+
+    Example: iops alerts --severity critical --stack prod
+
+    Example: iops alerts --follow --since 1h --local
+    """
+    unknown = sorted(set(alert_type or ()) - set(firing.KNOWN_TYPES))
+    if unknown and not follow:  # other sources have types of their own
+        raise UserError(
+            f"--type {unknown[0]}: there is no such alert; choose one of {', '.join(firing.KNOWN_TYPES)}", 2
+        )
+    if since is not None and not follow:
+        raise UserError("--since goes with --follow: give both, or neither for what fires now", 2)
+    selection = Selection(frozenset(severity or ()), frozenset(alert_type or ()))
+    if follow:
+        name = target.name("notifier", notifier, "--notifier")
+        target.names["log group"] = journal.log_group(name)
+        try:
+            begin = clock.now_ms() if since is None else since
+            for told in firing.follow(target.client("logs"), name, begin, selection):
+                _print_told(told, output)
+        except KeyboardInterrupt:
+            raise typer.Exit(0) from None
+    table = target.name("table", table, "--table")
+    _print_firing(firing.firing(Indexes(target.client("dynamodb"), table), selection), table, output)
+
+
+def _print_firing(found: Sequence[FiringAlert], table: str, output: Output) -> None:
+    if output is Output.JSON:
+        told = [
+            {**each.key._asdict(), **{k: v for k, v in dataclasses.asdict(each).items() if k != "key"}}
+            for each in found
+        ]
+        show.print_json({"table": table, "alerts": told})
+        return
+    console = show.output()
+    if found:
+        rows = show.table("since (UTC)", "severity", "alert", "entity", whole=("since (UTC)", "severity"))
+        for alert in found:
+            rows.add_row(
+                show.minute(alert.since),
+                show.severity(alert.severity),
+                alert.alert_type,
+                Text(f"{alert.key.entity_type} {alert.key.entity_id}"),
+            )
+        console.print(rows)
+    console.print(f"{len(found):,} alerts are firing.")
+
+
+def _print_told(told: Told, output: Output) -> None:
+    if output is Output.JSON:
+        show.print_json({"at": to_iso(told.at_ms), "source": told.source, **told.alert}, line=True)
+        return
+    alert = told.alert
+
+    def said(name: str) -> str:
+        value: Any = alert.get(name)
+        return "" if value is None else str(value)
+
+    line = Text.assemble(
+        f"{to_iso(told.at_ms)[:19].replace('T', ' ')}  ",
+        show.severity(said("severity")),
+        f"  {said('status')}  {said('alert_type')}  {said('entity_type')} {said('entity_id')}: {said('message')}",
+    )
+    show.output().print(line, soft_wrap=True)

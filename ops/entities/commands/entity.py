@@ -1,0 +1,259 @@
+"""`entity`: all there is to tell of one entity."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import typer
+from botocore.exceptions import ClientError
+from rich.console import Console
+from rich.text import Text
+
+from functions.aws import clock
+from functions.entities.plan import Rules
+from functions.model import EntityKey
+from ops import aws, show
+from ops.command import Output, OutputOption, TypeArgument, targeted
+from ops.entities import entity
+from ops.entities.entity import Portrait
+from ops.target import Target
+
+_EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
+_CHART_ROWS: Final = 4
+_OF_SLOTS: Final = {"subject": "regions", "region": "subjects"}
+_SLOT_FIELDS: Final = (
+    *("available_tutors", "active_students", "demand_score", "supply_score", "balance_status", "updated_at"),
+)
+
+
+@targeted
+def command(
+    target: Target,
+    kind: TypeArgument,
+    entity_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, such as stu_1.")],
+    facts: Annotated[bool, typer.Option("--facts", help="List the sessions and calls that its item holds.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say why each number is what it is, and when it changes.")
+    ] = False,
+    table: Annotated[str | None, typer.Option(metavar="NAME", help="The metrics table.")] = None,
+    function: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The processor's function, whose thresholds the explanation goes by."),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show an entity: its windows, its registers, its alerts, and its sessions and calls of 30 days.
+
+    With --explain: which facts stand in which window, when the next one leaves and what the number then is, where a
+    health report's figure is the larger one, and what each alert looks at. With --facts: the facts themselves; of an
+    entity with very many of them old ones are folded into hours. --output json has all of it in any case.
+
+    Exit code 1 when there is no such entity, or its item cannot be read.
+
+    Example: iops entity student stu_1 --explain --stack prod
+    """
+    table = target.name("table", table, "--table")
+    item = entity.read(target.client("dynamodb"), table, EntityKey(kind, entity_id))
+    rules = _rules(target, function) if explain or output is Output.JSON else None
+    portrait = entity.portray(item, rules or Rules(), clock.now_ms(), deployed=rules is not None)
+    if output is Output.JSON:
+        show.print_json(dataclasses.asdict(portrait))
+        return
+    console = show.output()
+    _print_head(console, portrait)
+    _print_numbers(console, portrait, explain=explain)
+    _print_registers(console, portrait)
+    _print_alerts(console, portrait, explain=explain)
+    _print_chart(console, portrait)
+    if facts:
+        _print_facts(console, portrait)
+
+
+def _rules(target: Target, function: str | None) -> Rules | None:
+    """The deployed settings; None, for the default ones, where no function is known or it may not be asked."""
+    if not function and not target.known():
+        return None
+    name = target.name("function", function, "--function")
+    try:
+        return aws.deployed_rules(name)
+    except ClientError as error:
+        if not aws.is_denied(error):
+            raise
+        show.messages().print(
+            f"warning: {aws.explain(error, target.names)}; the default thresholds are shown", markup=False
+        )
+        return None
+
+
+def _print_head(console: Console, portrait: Portrait) -> None:
+    console.print(Text(f"{portrait.entity_type} {portrait.entity_id}", style="bold"))
+    console.print(f"as of {show.minute(portrait.as_of)} UTC")
+    late = ": that has passed, so the roll is late (see `iops lag`)" if portrait.overdue else ""
+    if portrait.due_at is None:
+        console.print(f"next change by itself: none, {portrait.due_because}")
+    else:
+        console.print(f"next change by itself: {show.minute(portrait.due_at)} UTC, {portrait.due_because}{late}")
+    if portrait.unsent:
+        console.print(f"{portrait.unsent} notifications wait to be published")
+    if portrait.folded_before:
+        console.print(f"facts before {show.minute(portrait.folded_before)} UTC are folded into hours")
+    for each in portrait.differing:
+        console.print(
+            f"{each.attribute} is stored as {each.stored}, its facts make {each.recomputed}: see `iops audit`",
+            markup=False,
+            style="bold red",
+        )
+
+
+def _print_numbers(console: Console, portrait: Portrait, *, explain: bool) -> None:
+    why = {each.attribute: each for each in portrait.explained}
+    hidden = _OF_SLOTS.get(portrait.entity_type)
+    names = [name for name in portrait.attributes if name not in (hidden, "reported")]
+    names.sort(key=lambda name: (name not in why, list(why).index(name) if name in why else 0))
+    if not explain:
+        rows = show.table("attribute", "value", right=("value",), whole=("attribute",))
+        for name in names:
+            rows.add_row(name, _value(portrait.attributes[name]))
+        console.print(rows)
+        return
+    windows = show.table(
+        *("attribute", "value", "facts", "first", "last", "next leaves (UTC)", "then"),
+        right=("value", "facts", "then"),
+        whole=("attribute", "first", "last", "next leaves (UTC)"),
+    )
+    reasons = show.table("attribute", "value", "why", right=("value",), whole=("attribute",))
+    for name in names:
+        told, value = why.get(name), _value(portrait.attributes[name])
+        reasons.add_row(name, value, Text(told.why if told else ""))
+        if told is None or told.facts is None:
+            continue
+        leaves = told.next_leaves
+        windows.add_row(
+            *(name, value, show.number(told.facts)),
+            *(each[5:10] if each else "-" for each in (told.earliest, told.latest)),
+            *((show.minute(leaves.at), show.number(leaves.to)) if leaves else ("-", "-")),
+        )
+    if windows.row_count:
+        console.print("what stands in each window, and when the next of it leaves:")
+        show.print_whole(console, windows)
+    console.print(reasons)
+    if portrait.settings == "default":
+        console.print("Thresholds are the default ones: give --stack, --local or --function for the deployed ones.")
+
+
+def _print_registers(console: Console, portrait: Portrait) -> None:
+    slots: dict[str, Any] = portrait.attributes.get(_OF_SLOTS.get(portrait.entity_type, ""), {})
+    if slots:
+        fields = [name for name in _SLOT_FIELDS if any(name in slot for slot in slots.values())]
+        name = "region" if portrait.entity_type == "subject" else "subject"
+        rows = show.table(name, *fields, right=fields[:4], whole=(name, *fields))
+        for slot, value in sorted(slots.items()):
+            rows.add_row(
+                Text(slot),
+                *(show.minute(value[each]) if each == "updated_at" else _value(value.get(each)) for each in fields),
+            )
+        show.print_whole(console, rows)
+    if reported := portrait.attributes.get("reported"):
+        rest = ", ".join(f"{name} {value}" for name, value in sorted(reported.items()) if name != "reported_at")
+        console.print(Text(f"health report of {show.minute(reported['reported_at'])} UTC: {rest}"))
+    if first := portrait.first_session:
+        told = [f"first session: {show.minute(first['time'])} UTC"]
+        told += [f"{name} {first[key]}" for name, key in (("of", "subject"), ("with", "tutor_id")) if first.get(key)]
+        console.print(Text(", ".join([*told, f"outcome {first['outcome']}"])))
+    if rolled := portrait.rolled_up:
+        console.print(f"last rollup that found a change: {show.minute(rolled['as_of'])} UTC")
+
+
+def _print_alerts(console: Console, portrait: Portrait, *, explain: bool) -> None:
+    shown = [each for each in portrait.alerts if each.firing or explain]
+    if not shown:
+        console.print("no alert is firing")
+        return
+    rows = show.table("alert", "severity", "since (UTC)", whole=("alert", "severity", "since (UTC)"))
+    for each in shown:
+        state = show.severity(each.severity) if each.firing else Text("-")
+        rows.add_row(each.alert_type, state, show.minute(each.since))
+    console.print(rows)
+    if not explain:
+        return
+    for each in shown:
+        told = f"{each.alert_type}: {each.why}"
+        if each.firing:
+            told += f"; {each.reminders} reminders sent"
+            told += (
+                f", the next at {show.minute(each.next_reminder)} UTC" if each.next_reminder else ", no more to come"
+            )
+        console.print(Text(told))
+
+
+def _print_chart(console: Console, portrait: Portrait) -> None:
+    if not portrait.days:
+        return
+    for name, counts in (
+        ("sessions", [day.sessions for day in portrait.days]),
+        ("calls", [day.calls for day in portrait.days]),
+    ):
+        if name == "calls" and portrait.entity_type != "student":
+            continue
+        console.print(f"{name} a day, {portrait.days[0].day} to {portrait.days[-1].day}: {sum(counts):,} in all")
+        if any(counts):
+            for line in chart(counts):
+                console.print(line, markup=False)
+
+
+def chart(counts: Sequence[int], rows: int = _CHART_ROWS) -> list[str]:
+    """Columns of two characters, the scale at the left, a tick for each week; no more rows than the highest counts."""
+    most = max(counts)
+    rows = min(rows, most)
+    width = len(f"{most:,}")
+    lines = []
+    for row in reversed(range(rows)):
+        # In eighths of a row; whatever is not nothing can be seen.
+        parts = [min(8, max(0, -(-count * rows * 8 // most) - row * 8)) for count in counts]
+        scale = f"{most:,}" if row == rows - 1 else ""
+        lines.append(f"{scale:>{width}} │{''.join(_EIGHTHS[part] * 2 for part in parts)}".rstrip())
+    axis = "".join("┴─" if (len(counts) - 1 - day) % 7 == 0 else "──" for day in range(len(counts)))
+    return [*lines, f"{0:>{width}} └{axis}"]
+
+
+def _print_facts(console: Console, portrait: Portrait) -> None:
+    if portrait.facts:
+        rows = show.table(
+            *("kind", "time (UTC)", "window", "leaves (UTC)", "subject", "tutor", "rating", "outcome", "identity"),
+            right=("rating",),
+            whole=("kind", "time (UTC)", "leaves (UTC)", "identity"),
+        )
+        for fact in portrait.facts:
+            rows.add_row(
+                fact.kind,
+                show.minute(fact.time),
+                fact.window,
+                show.minute(fact.leaves),
+                Text(fact.subject or "-"),
+                Text(fact.tutor or "-"),
+                show.number(fact.rating),
+                fact.outcome if fact.kind == "session" else "-",
+                fact.id,
+            )
+        show.print_whole(console, rows)
+    if portrait.folded:
+        rows = show.table("folded hour (UTC)", "kind", "number", "ratings", "mean", right=("number", "ratings", "mean"))
+        for hour in portrait.folded:
+            rows.add_row(
+                show.minute(hour.hour),
+                hour.kind,
+                show.number(hour.number),
+                show.number(hour.ratings),
+                show.number(hour.avg_rating),
+            )
+        console.print(rows)
+    folded = sum(hour.number for hour in portrait.folded)
+    console.print(f"{len(portrait.facts):,} facts, and {folded:,} folded into {len(portrait.folded):,} hours.")
+
+
+def _value(value: Any) -> Text:
+    if isinstance(value, list):
+        return Text(", ".join(map(str, value)))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Text(show.number(value))
+    return Text("-" if value is None else str(value))

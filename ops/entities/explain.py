@@ -1,0 +1,390 @@
+"""Why each number of an item is what it is, which alerts fire and why, and when that changes by itself.
+
+What a number will be at another moment is computed by the processor's own core, from the item's facts and registers;
+here they are only counted and told. Nothing is read or written.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import polars as pl
+
+from functions.entities import alerts, packing
+from functions.entities.alerts import AlertRules, Alerts, Episodes, Subject
+from functions.entities.arrivals import Arrivals
+from functions.entities.item import INTERNAL, State, from_attribute
+from functions.entities.plan import Plan, Rules, plan
+from functions.entities.registers import REPORTED
+from functions.entities.totals import FIGURES
+from functions.entities.windows import DAYS_7, DAYS_14, DAYS_30
+from functions.model import DAY_MS, HIGH_DEMAND, SECOND_MS, to_iso
+
+Number = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    attribute: str
+    unit: str
+    holds: pl.Expr
+    """Which rows of `windows.THINGS` it is of."""
+    counts: str
+    """Which of their columns."""
+    length: int
+    """Ms."""
+    report: str = ""
+    """The field of a health report that speaks of the same."""
+
+
+_RATED: Final = ("rated sessions", pl.col("rating_count") > 0, "rating_count")
+_WINDOWS: Final = (
+    _Window("sessions_7d", "sessions", pl.col("session"), "weight", DAYS_7, "sessions_last_7_days"),
+    _Window("sessions_14d", "sessions", pl.col("session"), "weight", DAYS_14),
+    _Window("sessions_30d", "sessions", pl.col("session"), "weight", DAYS_30, "sessions_last_30_days"),
+    _Window("ib_calls_7d", "calls", ~pl.col("session"), "weight", DAYS_7),
+    _Window("ib_calls_14d", "calls", ~pl.col("session"), "weight", DAYS_14, "ib_calls_last_14_days"),
+    _Window("ratings_30d", *_RATED, DAYS_30),
+    _Window("avg_rating", *_RATED, DAYS_30),
+)
+"""The attributes that are made of an entity's own facts by one window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a number becomes, and when."""
+
+    at: str
+    """ISO-8601."""
+    to: Number
+
+
+@dataclass(frozen=True, slots=True)
+class FromReport:
+    """A health report's figure that is larger than what was counted."""
+
+    field: str
+    reported_at: str
+    """ISO-8601."""
+    until: str
+    """When the report is as old as the window that it speaks of, and counts no longer."""
+    then: Number
+    """What the number is then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Why a number is what it is, at the item's `as_of`."""
+
+    attribute: str
+    value: Any
+    why: str
+    """In words."""
+    facts: int | None = None
+    """How many sessions or calls stand in its window; None for what has no window of its own facts."""
+    earliest: str | None = None
+    latest: str | None = None
+    """ISO-8601 of the first and the last of them."""
+    next_leaves: Change | None = None
+    """When the next of them leaves, and what the number then is."""
+    report: FromReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertExplained:
+    """An alert that an entity can have: whether it fires, and why."""
+
+    alert_type: str
+    firing: bool
+    severity: str
+    """`none` when it does not fire."""
+    since: str | None
+    episode_id: str | None
+    episodes: int
+    """How many there have been."""
+    reminders: int
+    """How many were sent of the last one."""
+    next_reminder: str | None
+    """ISO-8601; None when it does not fire or has had all its reminders."""
+    why: str
+
+
+def public_attributes(state: State) -> dict[str, Any]:
+    """An item's public attributes as plain values, but for its key, `alerts` and `last_updated`."""
+    hidden = INTERNAL | {"entity_id", "entity_type", "alerts", "last_updated"}
+    return {name: from_attribute(value) for name, value in sorted(state.stored.items()) if name not in hidden}
+
+
+def explain_numbers(state: State, rules: Rules) -> list[Explained]:
+    """Each figure of an item, with why it is so.
+
+    Parameters
+    ----------
+    state
+        As stored.
+    rules
+        The processor's settings.
+    """
+    public = public_attributes(state)
+    if state.key.entity_type in ("student", "tutor"):
+        explained = [*_explain_windows(state, public, rules), _explain_health(state, public)]
+    else:
+        explained = _explain_supply(state, public)
+    return explained + _explain_rolled(state, public)
+
+
+# -- windows ----------------------------------------------------------------------------------------------------------
+
+
+def _at(state: State, moments: Sequence[int], rules: Rules) -> Plan:
+    """The entity at these moments (epoch ms, none before its `as_of`), if nothing new arrives until then."""
+    states = [replace(state, as_of=moment) for moment in moments]
+    return plan(states, Arrivals.none([state.key] * len(states)), 0, rules)
+
+
+def _explain_windows(state: State, public: Mapping[str, Any], rules: Rules) -> list[Explained]:
+    things, as_of = packing.things([state.facts]), state.as_of
+    standing = {each.attribute: things.filter(each.holds & (pl.col("time") > as_of - each.length)) for each in _WINDOWS}
+    report = state.registers.get(REPORTED)
+    leaves = {
+        each.attribute: min(inside["time"]) + each.length
+        for each in _WINDOWS
+        if not (inside := standing[each.attribute]).is_empty()
+    }
+    recent, before = (
+        things.filter(pl.col("session") & (pl.col("time") > as_of - since) & (pl.col("time") <= as_of - until))
+        for since, until in ((DAYS_7, 0), (DAYS_14, DAYS_7))
+    )
+    # A session counts against the trend as soon as it is one of the 7 days before.
+    moves = [min(part["time"]) + length for part, length in ((recent, DAYS_7), (before, DAYS_14)) if len(part)]
+    ends = {each.attribute: report.time + each.length for each in _WINDOWS if report and each.report}
+    moments = sorted({*leaves.values(), *moves, *(end for end in ends.values() if end > as_of)})
+    after = _at(state, moments, rules).after
+    then = {moment: public_attributes(each) for moment, each in zip(moments, after, strict=True)}
+
+    explained = []
+    for window in _WINDOWS:
+        name, inside = window.attribute, standing[window.attribute]
+        if name not in public:
+            continue
+        counted, leaving = int(inside[window.counts].sum()), leaves.get(name)
+        told = None
+        if report and public[name] > counted and report.value.get(window.report) == public[name] and ends[name] > as_of:
+            end = ends[name]
+            told = FromReport(window.report, to_iso(report.time), to_iso(end), then[end][name])
+        explained.append(
+            Explained(
+                name,
+                public[name],
+                _why(window, public, counted, told),
+                facts=counted,
+                earliest=to_iso(min(inside["time"])) if len(inside) else None,
+                latest=to_iso(max(inside["time"])) if len(inside) else None,
+                next_leaves=None if leaving is None else Change(to_iso(leaving), then[leaving][name]),
+                report=told,
+            )
+        )
+    counts = [int(part["weight"].sum()) for part in (recent, before)]
+    explained.append(
+        Explained(
+            "session_velocity",
+            public["session_velocity"],
+            f"{counts[0]} sessions counted in 7 days, less {counts[1]} in the 7 before",
+            facts=sum(counts),
+            next_leaves=Change(to_iso(min(moves)), then[min(moves)]["session_velocity"]) if moves else None,
+        )
+    )
+    return explained
+
+
+def _why(window: _Window, public: Mapping[str, Any], counted: int, report: FromReport | None) -> str:
+    value = public[window.attribute]
+    if window.attribute == "avg_rating":
+        if not counted:
+            return "0: none of its sessions of 30 days is rated"
+        return f"the mean of {counted} {window.unit}; of a session's ratings the latest counts"
+    if report is not None:
+        return (
+            f"the health report of {_minute(report.reported_at)} says {value}, more than the {counted} counted; it "
+            f"counts until {_minute(report.until)}, then the number is {report.then}"
+        )
+    if value > counted:
+        return f"{counted} counted, but it is never below that of a shorter window, which a health report has raised"
+    return f"{counted} {window.unit} within {window.length // DAY_MS} days"
+
+
+def _explain_health(state: State, public: Mapping[str, Any]) -> Explained:
+    report = state.registers.get(REPORTED)
+    if report is not None:
+        why = f"the latest health report, of {_minute(to_iso(report.time))}"
+    elif state.key.entity_type == "student":
+        why = "100 until a health report comes"
+    else:
+        why = "always 100: health reports are of students"
+    return Explained("health_score", public["health_score"], why)
+
+
+def _minute(iso: str) -> str:
+    return f"{iso[:16].replace('T', ' ')} UTC"
+
+
+# -- registers and rollups --------------------------------------------------------------------------------------------
+
+
+def _explain_supply(state: State, public: Mapping[str, Any]) -> list[Explained]:
+    if state.key.entity_type == "region":
+        names = ("available_tutors", "active_students", "high_demand_subjects")
+        why = dict.fromkeys(names, f"the sum over its {len(state.registers)} subjects' latest updates")
+        why["high_demand_subjects"] = f"how many of its {len(state.registers)} subjects are in high demand"
+    elif "region" in public:
+        latest = state.registers[public["region"]]
+        of = f"the latest update, of the region {public['region']} at {_minute(to_iso(latest.time))}"
+        why = dict.fromkeys(("region", *latest.value), of)
+    else:
+        why = {}
+    return [Explained(name, public[name], said) for name, said in why.items() if name in public]
+
+
+def _explain_rolled(state: State, public: Mapping[str, Any]) -> list[Explained]:
+    rolled, kind = state.rolled, state.key.entity_type
+    if rolled is None:
+        return []
+    when = _minute(to_iso(rolled.as_of))
+    of = f"over all students' and tutors' sessions at the rollup of {when}; later ones found the same"
+    why = dict.fromkeys(FIGURES[kind], of)
+    why["first_session_success_rate"] = f"of {rolled.first_outcomes} first sessions with a known outcome, {of}"
+    return [Explained(name, public[name], why[name]) for name in FIGURES[kind]]
+
+
+# -- alerts -----------------------------------------------------------------------------------------------------------
+
+
+def explain_alerts(state: State, rules: Rules) -> list[AlertExplained]:
+    """Each alert that an entity of its type can have, firing or not."""
+    (now,) = _at(state, [state.as_of], rules).after
+    things = packing.things([state.facts])
+    counted_7d = int(things.filter(pl.col("session") & (pl.col("time") > state.as_of - DAYS_7))["weight"].sum())
+    subject = Subject(state.key, public_attributes(now), state.registers, state.rolled, counted_7d)
+    explained = []
+    for alert_type in alerts.ALERT_TYPES[state.key.entity_type]:
+        firing, episodes = state.alerts.firing.get(alert_type), state.alerts.episodes.get(alert_type, Episodes())
+        reminder = None
+        if firing is not None:
+            reminder = alerts.next_reminder(Alerts({alert_type: firing}, state.alerts.episodes, ()), rules.alerts)
+        explained.append(
+            AlertExplained(
+                alert_type,
+                firing is not None,
+                firing.severity if firing else "none",
+                firing.since if firing else None,
+                firing.episode_id if firing else None,
+                episodes.episode,
+                episodes.reminders,
+                None if reminder is None else to_iso(reminder),
+                _CONDITIONS[alert_type](subject, rules.alerts),
+            )
+        )
+    return explained
+
+
+def _calls(subject: Subject, rules: AlertRules) -> str:
+    calls = subject.metrics["ib_calls_14d"]
+    return f"{calls} calls in 14 days; a warning from {rules.ib_calls_warning} on (ibCallsWarning)"
+
+
+def _health(subject: Subject, rules: AlertRules) -> str:
+    if REPORTED not in subject.registers:
+        return "no health report has come; it fires on a reported score alone"
+    return (
+        f"health_score is {subject.metrics['health_score']}; a warning below {rules.health_warning:g} (healthWarning), "
+        f"critical below {rules.health_critical:g} (healthCritical)"
+    )
+
+
+def _imbalance(subject: Subject, rules: AlertRules) -> str:  # noqa: ARG001 - one signature for all
+    high = sorted(
+        region for region, register in subject.registers.items() if register.value.get("balance_status") == HIGH_DEMAND
+    )
+    if high:
+        return f"in high demand: {', '.join(high)}"
+    return f"none of its {len(subject.registers)} regions is in high demand by its latest update"
+
+
+def _first_sessions(subject: Subject, rules: AlertRules) -> str:
+    if not rules.first_session_success_below:
+        return _OFF.format("firstSessionSuccessBelow")
+    if subject.rolled is None:
+        return _NOT_ROLLED
+    return (
+        f"{subject.rolled.figures['first_session_success_rate']} of {subject.rolled.first_outcomes} first sessions "
+        f"succeeded; a warning below {rules.first_session_success_below:g} (firstSessionSuccessBelow) of at least "
+        f"{rules.first_sessions_least} (firstSessionsLeast)"
+    )
+
+
+def _velocity(subject: Subject, rules: AlertRules) -> str:
+    if not rules.velocity_drop_share:
+        return _OFF.format("velocityDropShare")
+    if subject.key.entity_type == "subject" and subject.rolled is None:
+        return _NOT_ROLLED
+    weeks, _ = alerts.describe(alerts.SESSION_VELOCITY_DROP, subject)
+    return (
+        f"{weeks['counted_7d']} sessions in 7 days after {weeks['counted_7d_before']} in the 7 before; a warning below "
+        f"{rules.velocity_drop_share:g} of them (velocityDropShare) when they were at least "
+        f"{rules.velocity_drop_least} (velocityDropLeast)"
+    )
+
+
+def _no_tutors(subject: Subject, rules: AlertRules) -> str:
+    if not rules.no_tutors_alert:
+        return "switched off: noTutorsAlertEnabled is false"
+    tutors, students = (subject.metrics.get(name, "not known") for name in ("available_tutors", "active_students"))
+    return f"available_tutors is {tutors}, active_students {students}; critical at no tutor for some student"
+
+
+def _surge(subject: Subject, rules: AlertRules) -> str:
+    if not rules.demand_surge_score:
+        return _OFF.format("demandSurgeScore")
+    if subject.rolled is None:
+        return _NOT_ROLLED
+    if subject.rolled.surge_score is None:
+        return "fewer than one session on a usual day: there is nothing to compare the last 7 days with"
+    return (
+        f"{subject.rolled.figures['sessions_7d']} sessions in 7 days, usually {subject.rolled.usual_daily} a day: a "
+        f"score of {subject.rolled.surge_score}; told from {rules.demand_surge_score:g} (demandSurgeScore) and "
+        f"{rules.demand_surge_least} sessions (demandSurgeLeast) on"
+    )
+
+
+_OFF: Final = "switched off: {} is 0"
+_NOT_ROLLED: Final = "no rollup has counted its sessions yet"
+_CONDITIONS: Final[Mapping[str, Callable[[Subject, AlertRules], str]]] = {
+    alerts.HIGH_IB_CALL_FREQUENCY: _calls,
+    alerts.LOW_HEALTH_SCORE: _health,
+    alerts.SUPPLY_DEMAND_IMBALANCE: _imbalance,
+    alerts.FIRST_SESSION_SUCCESS_LOW: _first_sessions,
+    alerts.SESSION_VELOCITY_DROP: _velocity,
+    alerts.NO_TUTORS_AVAILABLE: _no_tutors,
+    alerts.DEMAND_SURGE: _surge,
+}
+"""What each alert type looks at, in words, with its thresholds."""
+
+
+def why_due(state: State, due_at: int | None, rules: Rules) -> str:
+    """What happens at an item's `due_at` (epoch ms)."""
+    if due_at is None:
+        return "nothing changes by itself"
+    if state.alerts.outbox:
+        return "notifications wait to be published"
+    next_change = _at(state, [state.as_of], rules).next_change[0]
+    reminder = alerts.next_reminder(state.alerts, rules.alerts)
+    if next_change is not None and _second(next_change) == due_at:
+        return "the next fact leaves a window, or a health report grows older than one"
+    if reminder is not None and _second(reminder) == due_at:
+        return "an alert is told again"
+    return "what the processor has reckoned with its own settings"
+
+
+def _second(ms: int) -> int:
+    """Up to the whole second that `due_at` is written as."""
+    return -(-ms // SECOND_MS) * SECOND_MS

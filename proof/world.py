@@ -1,0 +1,340 @@
+"""The functions as they run in AWS, with every part that can fail in hand: stream, mapping, services, clock.
+
+A `World` delivers records to the real handler and runs the real roll and the real rollup, over AWS in memory, and
+`check`s afterwards what must be true whatever happened (the invariants of docs/reliability.md).
+"""
+
+import io
+import json
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from typing import Any, Final, Self
+from unittest import mock
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.aws import clients
+from functions.aws.observability import logger
+from functions.aws.quarantine import PREFIX
+from functions.entities import packing
+from functions.entities.arrivals import gather
+from functions.entities.facts import RETENTION_MS
+from functions.entities.item import INTERNAL, from_attribute, parse
+from functions.events.decode import decode, read_records
+from functions.model import DAY_MS, SECOND_MS, from_iso
+from functions.processor import handler, roll
+from functions.processor.roll import RollIncomplete
+from functions.rollup import handler as rollup
+from functions.rollup import partitions
+from functions.rollup.handler import RollupIncomplete
+from ops.quarantine import kept, redrive
+from proof import oracle
+from proof.faults import FaultyAws, Killed
+from proof.invocation import context, process
+from proof.mapping import EventSourceMapping, Stream, StreamRecord
+from proof.memory_aws import FakeAws
+
+BEGINNING: Final = from_iso("2026-11-23T10:00:00.000Z")
+TABLE, BUS, BUCKET, STREAM = "metrics", "alerts", "quarantine", "events"
+
+_ENVIRONMENT: Final = {
+    "DYNAMODB_TABLE_NAME": TABLE,
+    "EVENT_BUS_NAME": BUS,
+    "QUARANTINE_BUCKET_NAME": BUCKET,
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "DUE_PARTITIONS": "3",
+}
+TOLERANCE_MS: Final = 600_000
+_SEGMENTS: Final = 2
+_PARTITIONS: Final = 2
+_HIDDEN: Final = INTERNAL | {"entity_id", "entity_type", "last_updated"}
+_COUNT: Final = re.compile(r".*_\d+d|session_velocity")
+
+EVERY_ALERT: Final = oracle.Rules(
+    first_session_success_below=0.6,
+    first_sessions_least=1,
+    velocity_drop_share=0.6,
+    velocity_drop_least=1,
+    no_tutors_alert=True,
+    demand_surge_score=0.5,
+    demand_surge_least=2,
+)
+"""Thresholds at which a handful of events can make each alert fire."""
+
+
+_AS_SHIPPED: Final = oracle.Rules()
+
+
+def environment_of(rules: oracle.Rules) -> dict[str, str]:
+    """These thresholds as the functions' environment has them."""
+    return {
+        "FUTURE_TOLERANCE_SECONDS": str(rules.future_tolerance_seconds),
+        "IB_CALLS_WARNING": str(rules.ib_calls_warning),
+        "HEALTH_WARNING": str(rules.health_warning),
+        "HEALTH_CRITICAL": str(rules.health_critical),
+        "FIRST_SESSION_SUCCESS_BELOW": str(rules.first_session_success_below),
+        "FIRST_SESSIONS_LEAST": str(rules.first_sessions_least),
+        "VELOCITY_DROP_SHARE": str(rules.velocity_drop_share),
+        "VELOCITY_DROP_LEAST": str(rules.velocity_drop_least),
+        "NO_TUTORS_ALERT": str(rules.no_tutors_alert).lower(),
+        "DEMAND_SURGE_SCORE": str(rules.demand_surge_score),
+        "DEMAND_SURGE_LEAST": str(rules.demand_surge_least),
+    }
+
+
+class Violation(AssertionError):
+    """Something that must always be true is not."""
+
+
+def public_items(aws: FakeAws) -> dict[tuple[str, str], dict[str, Any]]:
+    """The table's public attributes, alerts as type to severity: in the form of the recomputation."""
+    items = {}
+    for key, stored in aws.items.items():
+        item = {name: from_attribute(value) for name, value in stored.items() if name not in _HIDDEN}
+        item["alerts"] = {alert_type: alert["severity"] for alert_type, alert in item["alerts"].items()}
+        items[key] = item
+    return items
+
+
+class World:
+    """A deployment and what is delivered to it."""
+
+    def __init__(self, rules: oracle.Rules, **mapping: Any) -> None:
+        self.rules = rules
+        self.now_ms = BEGINNING
+        self.remaining_ms = 120_000
+        self.redriven: set[str] = set()
+        """Sequence numbers of records that were given up and put on the stream again, under other numbers."""
+        self._rolled_up_ms = 0
+        self.stream = Stream(mapping.pop("shards", 1))
+        self.memory = FakeAws()
+        self.memory.put_record = lambda partition_key, data: self.put(partition_key, data).sequence_number
+        self.aws = FaultyAws(self.memory)
+        self.mapping = EventSourceMapping(self.stream, self.invoke, lambda: self.now_ms, **mapping)
+
+    @property
+    def _context(self) -> Any:
+        return context(lambda: self.remaining_ms)
+
+    def put(self, partition_key: str, data: bytes) -> StreamRecord:
+        """A producer puts a record."""
+        return self.stream.put(partition_key, data, self.now_ms)
+
+    def invoke(self, event: dict[str, Any]) -> Any:
+        """Calls the handler, as the mapping does."""
+        with redirect_stdout(io.StringIO()):
+            return handler.lambda_handler(event, self._context)
+
+    def roll(self) -> Any:
+        """Calls the roll, as its schedule does."""
+        with redirect_stdout(io.StringIO()):
+            return roll.lambda_handler({}, self._context)
+
+    def rollup(self) -> Any:
+        """Calls the rollup, as its schedule does."""
+        self._rolled_up_ms = self.now_ms
+        with redirect_stdout(io.StringIO()):
+            return rollup.lambda_handler({}, self._context)
+
+    def call(self, function: Callable[[], Any]) -> None:
+        """Calls a function as a service does that takes note of an error and goes on, of a death too."""
+        with suppress(Killed, RollIncomplete, RollupIncomplete, ClientError, BotoCoreError):
+            function()
+
+    def redrive_failed(self) -> None:
+        """Puts what the mapping gave up back on the stream, by the operators' command."""
+        for key, records in self.mapping.on_failure.items():
+            self.redriven |= {record.sequence_number for record in records}
+            event = {"Records": [record.as_delivered() for record in records]}
+            self.memory.objects[key] = json.dumps({"payload": json.dumps(event)}).encode()
+        self.mapping.on_failure.clear()
+        s3, kinesis = self.memory.client("s3"), self.memory.client("kinesis")
+        redrive.redrive(s3, kinesis, BUCKET, STREAM, redrive.Selection(prefix=kept.ON_FAILURE), execute=True)
+
+    def settle(self) -> None:
+        """Everything gets well again: what is pending is delivered, what failed redriven, what is due rolled, and all
+        rolled up."""
+        self.aws.choose = lambda _operation, _index: None
+        self.aws.before = lambda _operation: None
+        self.mapping.drain()
+        while self.mapping.on_failure:
+            self.redrive_failed()
+            self.mapping.drain()
+        self.now_ms = -(-self.now_ms // SECOND_MS) * SECOND_MS  # what is due is kept to the second
+        if self.now_ms == self._rolled_up_ms:
+            self.now_ms += SECOND_MS  # of two rollups of one moment neither is the later
+        self.roll()
+        self.rollup()
+
+    def check_nothing_is_lost(self) -> None:
+        """For each entity that it names, every record is among its facts, in quarantine, given up, or pending.
+
+        And in quarantine is exactly what the contract refuses, so that nothing is both counted and refused.
+        """
+        records = self.stream.records()
+        given_up = {record.sequence_number for records in self.mapping.on_failure.values() for record in records}
+        pending = {record.sequence_number for record in self.mapping.pending()}
+        elsewhere = given_up | pending | self.redriven
+        quarantined = [key for key in self.memory.objects if key.startswith(PREFIX)]
+        kept = {key.rpartition("/")[2].removesuffix(".json") for key in quarantined}
+        batch = decode(read_records([record.as_delivered() for record in records]), TOLERANCE_MS)
+        for rejection in batch.rejections:
+            number = records[rejection.record].sequence_number
+            if number not in kept | elsewhere:
+                raise Violation(f"record {number} ({rejection.detail}) is neither in quarantine nor pending")
+        if both := kept & {records[event.record].sequence_number for event in batch.events}:
+            raise Violation(f"valid records are in quarantine: {sorted(both)}")
+
+        arrivals, rows = gather(batch.events), self._rows()
+        for entity, facts in arrivals.facts.items():
+            key = arrivals.keys[entity]
+            for position, fact in facts:
+                record = records[position]
+                told_in_time = fact.time > record.arrival_ms - RETENTION_MS
+                if told_in_time and record.sequence_number not in elsewhere and fact.id not in rows[key]:
+                    raise Violation(f"record {record.sequence_number} is nowhere: not among the facts of {key}")
+
+    def check(self) -> None:
+        """What must be true once everything is settled, at this moment and after."""
+        self.check_metrics()
+        self.check_nothing_is_lost()
+        self._check_alerts()
+        self._check_repetition_writes_nothing()
+        self._check_windows_fall()
+
+    def check_windows(self) -> None:
+        """A longer window is never below a shorter one."""
+        for key, item in public_items(self.memory).items():
+            for names in (("sessions_7d", "sessions_14d", "sessions_30d"), ("ib_calls_7d", "ib_calls_14d")):
+                figures = [item[name] for name in names if name in item]
+                if figures != sorted(figures):
+                    raise Violation(f"{key}: {dict(zip(names, figures, strict=False))}")
+
+    def check_metrics(self) -> None:
+        """All that users read, and what alerts of a rollup's figures are judged by, as of now."""
+        records = [_for_oracle(record) for record in self.stream.records()]
+        rolled = oracle.roll_up(records, self.now_ms, self.rules)
+        expected = oracle.recompute(records, self.now_ms, self.rules, rolled)
+        found = public_items(self.memory)
+        outlived = {key: item for key, item in expected.outlived.items() if key in found}
+        _compare(found, expected.entities | outlived)
+        kept = {key: from_attribute(item.get("rolled_up", {"M": {}})) for key, item in self.memory.items.items()}
+        judged_by = ("first_outcomes", "usual_daily", "surge_score")
+        _compare(
+            {key: {name: kept[key].get(name) for name in judged_by} for key in rolled if key in found},
+            {
+                key: {name: getattr(figures, name) for name in judged_by}
+                for key, figures in rolled.items()
+                if key in found
+            },
+        )
+
+    def _check_alerts(self) -> None:
+        """Each transition was told at least once, always under one id."""
+        told: dict[str, Any] = {}
+        episodes: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        notifications: dict[str, set[str]] = defaultdict(set)
+        for entry in self.memory.events:
+            detail = json.loads(entry["Detail"])
+            if told.setdefault(detail["alert_id"], detail) != detail:
+                raise Violation(f"one alert_id, two notifications: {told[detail['alert_id']]} and {detail}")
+            key = (detail["entity_type"], detail["entity_id"], detail["alert_type"])
+            if detail["episode_id"] not in episodes[key]:
+                episodes[key].append(detail["episode_id"])
+            notifications[detail["episode_id"]].add(detail["alert_id"])
+        for (entity_type, entity_id), stored in self.memory.items.items():
+            alerts = parse(stored).alerts
+            if alerts.outbox:
+                raise Violation(f"{entity_id} has unsent notifications: {alerts.outbox}")
+            for alert_type, state in alerts.episodes.items():
+                seen = episodes[entity_type, entity_id, alert_type]
+                if len(seen) != state.episode:
+                    raise Violation(f"{entity_id} {alert_type}: {state.episode} episodes, {len(seen)} were told of")
+                if len(notifications[seen[-1]]) != state.notification:
+                    raise Violation(f"{entity_id} {alert_type}: not every notification of the last episode was sent")
+
+    def _check_repetition_writes_nothing(self) -> None:
+        written, told = self.memory.calls["statement"], len(self.memory.events)
+        self.mapping.batch_size = max(100, self.mapping.batch_size)
+        for what, again in (("rollup", self.rollup), ("replay", self._replay)):
+            again()
+            if (self.memory.calls["statement"], len(self.memory.events)) != (written, told):
+                raise Violation(f"a {what} with the clock held has written or told something")
+
+    def _replay(self) -> None:
+        self.mapping.replay()
+        self.mapping.drain()
+
+    def _check_windows_fall(self) -> None:
+        self.check_windows()
+        self.now_ms += 31 * DAY_MS
+        self.roll()
+        self.rollup()
+        self.check_metrics()
+        for key, item in public_items(self.memory).items():
+            if left := {name: value for name, value in item.items() if _COUNT.fullmatch(name) and value}:
+                raise Violation(f"{key} still has {left} after 31 days")
+        self._check_alerts()
+
+    def _rows(self) -> Mapping[tuple[str, str], set[int]]:
+        """The identities in each item's facts."""
+        found: dict[tuple[str, str], set[int]] = defaultdict(set)
+        for key, item in self.memory.items.items():
+            found[key] = {fact.id for fact in packing.facts_of(parse(item).facts)}
+        return found
+
+
+def _for_oracle(record: StreamRecord) -> oracle.Record:
+    return oracle.Record(record.data, record.arrival_ms, record.sequence_number)
+
+
+def _compare(found: Mapping[Any, Mapping[str, Any]], expected: Mapping[Any, Mapping[str, Any]]) -> None:
+    for key in sorted(found.keys() | expected.keys()):
+        have, want = found.get(key, {}), expected.get(key, {})
+        for name in sorted(have.keys() | want.keys()):
+            if have.get(name) != want.get(name):
+                raise Violation(f"{name} of {key} is {have.get(name)}, recomputed {want.get(name)}")
+
+
+class _Inline:
+    """Runs what would run side by side one after the other, so that calls have indexes."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """As any pool is made."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """There is nothing to wait for."""
+
+    @staticmethod
+    def map(call: Any, arguments: Any) -> list[Any]:
+        return [call(each) for each in arguments]
+
+    @staticmethod
+    def submit(call: Any, argument: Any) -> "Future[Any]":
+        done: Future[Any] = Future()
+        done.set_result(call(argument))
+        return done
+
+
+@contextmanager
+def world(rules: oracle.Rules = _AS_SHIPPED, **mapping: Any) -> Iterator[World]:
+    """A new world with these thresholds; its other arguments are those of `EventSourceMapping`, and `shards`."""
+    made = World(rules, **mapping)
+    level = logger.log_level
+    with ExitStack() as stack, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a function that died before it had metrics to publish
+        stack.enter_context(process(_ENVIRONMENT | environment_of(rules), made.aws.client, lambda: made.now_ms))
+        stack.enter_context(mock.patch.object(clients, "_pool", _Inline))
+        stack.enter_context(mock.patch.object(rollup, "ThreadPoolExecutor", _Inline))
+        stack.enter_context(mock.patch.object(rollup, "PARALLEL_CALLS", _SEGMENTS))
+        stack.enter_context(mock.patch.object(partitions, "_FEWEST", _PARTITIONS))
+        logger.setLevel("CRITICAL")
+        stack.callback(logger.setLevel, level)
+        yield made

@@ -1,0 +1,388 @@
+"""The table: reads in hundreds, writes in twenty-fives, each statement with a fate of its own. Retries are counted."""
+
+import struct
+from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from functions.aws import table
+from functions.aws.deadline import Deadline
+from functions.aws.table import MetricsTable
+from functions.entities.arrivals import Arrivals, gather
+from functions.entities.item import State
+from functions.entities.plan import Rules, Write, plan
+from functions.events.decode import decode
+from functions.model import DAY_MS, EntityKey, to_iso
+from tests.helpers.deployment import ENVIRONMENT, NOW, event_json, record
+from tests.helpers.faulty_aws import Call, Faults, down, refusing
+
+NAME = ENVIRONMENT["DYNAMODB_TABLE_NAME"]
+TABLE = MetricsTable(NAME)
+LONG = Deadline(lambda: 120_000)
+READ, WRITE = "batch_get_item", "batch_execute_statement"
+
+
+def deadline(*passed: bool) -> Deadline:
+    """A deadline that answers like this and then the same for ever."""
+    left = chain([120_000], (0 if each else 120_000 for each in passed), repeat(0 if passed[-1] else 120_000))
+    return Deadline(lambda: next(left))
+
+
+def students(count: int) -> list[EntityKey]:
+    return [EntityKey("student", f"stu_{number}") for number in range(count)]
+
+
+def writes(states: Sequence[State], age: int = 0) -> list[Write]:
+    """What an inbound call of each of these students writes."""
+    calls = [
+        event_json(
+            "ib_call_logged", {"student_id": state.key.entity_id, "call_id": str(age)}, timestamp=to_iso(NOW - age)
+        )
+        for state in states
+    ]
+    events = decode([record(data) for data in calls], 0).events
+    return list(plan(states, gather(events), NOW, Rules()).writes.values())
+
+
+def inserts(count: int) -> list[Write]:
+    return writes([State(key) for key in students(count)])
+
+
+@pytest.fixture
+def faults(over_http: Faults) -> Faults:
+    """By real clients of either codec."""
+    return over_http
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def test_keys_are_read_in_hundreds_and_consistently(faults: Faults) -> None:
+    read = TABLE.read(students(250), LONG)
+    requests = [call["RequestItems"][NAME] for call in faults.made[READ]]
+    assert sorted(len(request["Keys"]) for request in requests) == [50, 100, 100]
+    assert all(request["ConsistentRead"] for request in requests)
+    assert read.states == {key: State(key) for key in students(250)}
+    assert read.failed == {}
+
+
+def test_what_was_written_is_read(faults: Faults) -> None:
+    made = inserts(3)
+    TABLE.write(made, LONG)
+    assert TABLE.read(students(4), LONG).states == {
+        **{write.after.key: write.after for write in made},
+        students(4)[3]: State(students(4)[3]),
+    }
+
+
+def unprocessed(call: Call, arguments: dict[str, Any]) -> Any:
+    """Answers for all keys but the first."""
+    first, *rest = arguments["RequestItems"][NAME]["Keys"]
+    answer = call(RequestItems={NAME: {"Keys": rest}}) if rest else {"Responses": {}}
+    return answer | {"UnprocessedKeys": {NAME: {"Keys": [first], "ConsistentRead": True}}}
+
+
+def test_unprocessed_keys_alone_are_asked_for_again(faults: Faults) -> None:
+    made = inserts(3)
+    TABLE.write(made, LONG)
+    faults.planned[READ] = [unprocessed, unprocessed]
+    read = TABLE.read(students(3), LONG)
+    assert read.states == {write.after.key: write.after for write in made}
+    assert [len(call["RequestItems"][NAME]["Keys"]) for call in faults.made[READ]] == [3, 1, 1]
+    assert all(call["RequestItems"][NAME]["ConsistentRead"] for call in faults.made[READ])
+
+
+def test_what_stays_unprocessed_is_failed_alone(faults: Faults) -> None:
+    faults.planned[READ] = [unprocessed] * 100
+    read = TABLE.read(students(3), LONG)
+    assert read.failed == {students(1)[0]: f"{NAME} did not answer for this item in time"}
+    assert set(read.states) == set(students(3)[1:])
+    assert len(faults.made[READ]) == 6
+
+
+def test_a_read_that_fails_fails_its_keys(faults: Faults) -> None:
+    faults.planned[READ] = [down]
+    read = TABLE.read(students(2), LONG)
+    assert read.states == {}
+    assert set(read.failed) == set(students(2))
+    assert all(reason.startswith(f"reading from {NAME}: ") for reason in read.failed.values())
+    assert all("ServiceUnavailable" in reason for reason in read.failed.values())
+
+
+def test_a_read_that_fails_on_the_way_keeps_what_it_has(faults: Faults) -> None:
+    faults.planned[READ] = [unprocessed, down]
+    read = TABLE.read(students(3), LONG)
+    assert set(read.failed) == {students(1)[0], *students(3)[1:]}
+
+
+def test_past_the_deadline_nothing_is_read(faults: Faults) -> None:
+    read = TABLE.read(students(2), deadline(True))
+    assert (read.states, set(read.failed), faults.made[READ]) == ({}, set(students(2)), [])
+
+
+def test_past_the_deadline_unprocessed_keys_are_not_asked_for_again(faults: Faults) -> None:
+    faults.planned[READ] = [unprocessed]
+    read = TABLE.read(students(2), deadline(False, True))
+    assert (set(read.states), set(read.failed)) == ({students(2)[1]}, {students(2)[0]})
+    assert len(faults.made[READ]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"facts": {"B": b"\x09" + bytes(31)}}, "facts are stored in format version 9"),
+        ({"facts": {"B": b"\x01" + bytes(30)}}, "do not fit their header"),
+        ({"alerts": {"M": {"low_health_score": {"M": {"mood": {"S": "low"}}}}}}, "mood"),
+        ({"reported": {"M": {"reported_at": {"S": "yesterday"}}}}, "yesterday"),
+        ({"alert_episodes": {"M": {"low_health_score": {"L": []}}}}, "mapping"),
+        ({"first_session": {"M": {"outcome": {"S": "draw"}}}}, "draw"),
+        ({"alerts": {"S": "none"}}, "items"),
+        ({"version": {"S": "one"}}, "version is 'one', not a whole number"),
+        ({"as_of": {"N": "1e40"}}, "as_of is 1"),
+        ({"folded_before": {"S": "monday"}}, "folded_before is 'monday'"),
+        ({"outbox": {"L": [{"S": "{}"}]}}, "timestamp"),
+        ({"outbox": {"L": [{"S": "told"}]}}, "JSONDecodeError"),
+        ({"facts": {"B": struct.pack("<BBHIHHI", 1, 0, 1, 0, 0, 0, 0) + b"\xff" * 64}}, "0xffffffffffffffff"),
+    ],
+)
+def test_an_unreadable_item_is_failed_and_its_neighbours_are_read(
+    faults: Faults, change: dict[str, Any], said: str
+) -> None:
+    made = inserts(2)
+    TABLE.write(made, LONG)
+    faults.aws.items["student", "stu_0"] |= change
+    read = TABLE.read(students(2), LONG)
+    assert set(read.states) == {students(2)[1]}
+    (reason,) = read.failed.values()
+    assert reason.startswith("the stored item is not readable and is left as it is: ")
+    assert said in reason
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+def test_statements_go_in_twenty_fives_each_with_its_own_version(faults: Faults) -> None:
+    written = TABLE.write(inserts(60), LONG)
+    assert (written.lost, written.failed) == (set(), {})
+    assert sorted(len(call["Statements"]) for call in faults.made[WRITE]) == [10, 25, 25]
+    assert {key for _, key in faults.aws.items} == {key.entity_id for key in students(60)}
+
+
+def test_a_new_item_is_an_insert_with_parameters_alone(faults: Faults) -> None:
+    (write,) = inserts(1)
+    TABLE.write([write], LONG)
+    ((statement,),) = (call["Statements"] for call in faults.made[WRITE])
+    names = list(write.after.stored)
+    assert statement["Statement"] == f'INSERT INTO "{NAME}" VALUE {{{", ".join(f"{name!r}: ?" for name in names)}}}'
+    assert statement["Parameters"] == list(write.after.stored.values())
+    assert {"entity_id", "entity_type", "version", "facts", "due_at"} <= set(names)
+
+
+def test_a_known_item_is_an_update_of_what_changed_on_condition_of_its_version(faults: Faults) -> None:
+    (insert,) = inserts(1)
+    (write,) = writes([insert.after], age=8 * DAY_MS)
+    TABLE.write([insert, write], LONG)
+    statement = faults.made[WRITE][0]["Statements"][1]
+    changed = ("ib_calls_14d", "version", "due_at", "facts")
+    assert set(write.changes) <= {*changed, "due_partition"}
+    sets = "".join(f' SET "{name}" = ?' for name in write.changes)
+    where = '"entity_id" = ? AND "entity_type" = ? AND "version" = ?'
+    assert statement["Statement"] == f'UPDATE "{NAME}"{sets} WHERE {where}'
+    assert statement["Parameters"] == [*write.changes.values(), {"S": "stu_0"}, {"S": "student"}, {"N": "1"}]
+    assert faults.aws.items["student", "stu_0"]["version"] == {"N": "2"}
+
+
+def test_attributes_that_are_no_more_are_removed(faults: Faults) -> None:
+    (insert,) = inserts(1)
+    (write,) = plan([insert.after], Arrivals.none(students(1)), NOW + 33 * DAY_MS, Rules()).writes.values()
+    TABLE.write([insert, write], LONG)
+    statement = faults.made[WRITE][0]["Statements"][1]["Statement"]
+    for name in ("facts", "due_at", "due_partition"):
+        assert f' REMOVE "{name}"' in statement
+    assert set(faults.aws.items["student", "stu_0"]) == set(insert.after.stored) - {"facts", "due_at", "due_partition"}
+
+
+@pytest.mark.parametrize("code", ["ConditionalCheckFailed", "DuplicateItem"])
+def test_a_lost_race_is_said_and_not_tried_again(faults: Faults, code: str) -> None:
+    faults.planned[WRITE] = [refusing(code, 0, 2)]
+    written = TABLE.write(inserts(4), LONG)
+    assert (written.lost, written.failed) == ({0, 2}, {})
+    assert len(faults.made[WRITE]) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+        "RequestLimitExceeded",
+        "InternalServerError",
+        "TransactionConflict",
+    ],
+)
+def test_throttled_statements_alone_are_sent_again(faults: Faults, code: str) -> None:
+    faults.planned[WRITE] = [refusing(code, 1, 3), refusing(code, 0)]
+    written = TABLE.write(inserts(4), LONG)
+    assert (written.lost, written.failed) == (set(), {})
+    sent = [[each["Parameters"][0]["S"] for each in call["Statements"]] for call in faults.made[WRITE]]
+    assert sent == [["stu_0", "stu_1", "stu_2", "stu_3"], ["stu_1", "stu_3"], ["stu_1"]]
+    assert len(faults.aws.items) == 4
+
+
+def test_statements_throttled_for_good_are_failed(faults: Faults) -> None:
+    faults.planned[WRITE] = [refusing("ThrottlingError", 1), *[refusing("ThrottlingError", 0)] * 99]
+    written = TABLE.write(inserts(2), LONG)
+    assert (written.lost, written.failed) == (set(), {1: f"{NAME} did not take the write in time"})
+    assert len(faults.made[WRITE]) == 6
+
+
+@pytest.mark.parametrize(
+    "code", ["ValidationError", "ResourceNotFound", "AccessDenied", "ItemCollectionSizeLimitExceeded", "SomethingNew"]
+)
+def test_a_statement_refused_for_good_is_failed_at_once(faults: Faults, code: str) -> None:
+    faults.planned[WRITE] = [refusing(code, 1)]
+    written = TABLE.write(inserts(3), LONG)
+    assert (written.lost, written.failed) == (set(), {1: f"{code}: Refused"})
+    assert len(faults.made[WRITE]) == 1
+
+
+def test_a_call_that_fails_fails_its_statements(faults: Faults) -> None:
+    faults.planned[WRITE] = [down]
+    written = TABLE.write(inserts(2), LONG)
+    assert set(written.failed) == {0, 1}
+    assert all(reason.startswith(f"writing to {NAME}: ") for reason in written.failed.values())
+
+
+def test_a_retry_that_fails_fails_what_was_still_to_be_written(faults: Faults) -> None:
+    def mixed(call: Call, arguments: dict[str, Any]) -> Any:
+        lost, throttled = {"Error": {"Code": "DuplicateItem"}}, {"Error": {"Code": "ThrottlingError"}}
+        call(Statements=arguments["Statements"][2:])
+        return {"Responses": [lost, throttled, {}]}
+
+    faults.planned[WRITE] = [mixed, down]
+    written = TABLE.write(inserts(3), LONG)
+    assert (written.lost, set(written.failed)) == ({0}, {1})
+
+
+def test_past_the_deadline_nothing_is_written(faults: Faults) -> None:
+    written = TABLE.write(inserts(2), deadline(True))
+    assert (written.lost, set(written.failed), faults.made[WRITE]) == (set(), {0, 1}, [])
+
+
+def test_past_the_deadline_throttled_statements_are_not_sent_again(faults: Faults) -> None:
+    faults.planned[WRITE] = [refusing("ThrottlingError", 1)]
+    written = TABLE.write(inserts(2), deadline(False, True))
+    assert (set(written.failed), len(faults.made[WRITE])) == ({1}, 1)
+
+
+def test_positions_are_those_of_the_writes_in_whatever_call_they_go(faults: Faults) -> None:
+    def full(call: Call, arguments: dict[str, Any]) -> Any:
+        names = [each["Parameters"][0]["S"] for each in arguments["Statements"]]
+        unlucky = [each for each, name in enumerate(names) if name in ("stu_3", "stu_27", "stu_59")]
+        return refusing("ValidationError", *unlucky)(call, arguments)
+
+    faults.planned[WRITE] = [full] * 3
+    assert set(TABLE.write(inserts(60), LONG).failed) == {3, 27, 59}
+
+
+def test_nothing_to_read_or_write_is_no_call(faults: Faults) -> None:
+    assert TABLE.read([], LONG).states == {}
+    assert TABLE.write([], LONG).failed == {}
+    assert not faults.made
+
+
+# -- with botocore's own checks ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stubbed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    """A real client whose answers are given; botocore checks parameters and answers against the service's model."""
+    real = boto3.client("dynamodb", region_name="us-east-1")
+    monkeypatch.setattr(table, "client", lambda _: real)
+    with Stubber(real) as stub:
+        yield stub
+
+
+def test_statements_and_answers_are_such_as_dynamodb_knows(stubbed: Stubber) -> None:
+    first, second = inserts(2)
+    (update,) = writes([second.after], age=DAY_MS)
+    lost = {"Error": {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}}
+    stubbed.add_response(WRITE, {"Responses": [{"TableName": NAME}, lost]})
+    written = TABLE.write([first, update], LONG)
+    assert (written.lost, written.failed) == ({1}, {})
+    stubbed.assert_no_pending_responses()
+
+
+def test_a_call_refused_as_dynamodb_refuses_it_fails_its_statements(stubbed: Stubber) -> None:
+    stubbed.add_client_error(WRITE, "ProvisionedThroughputExceededException", "Slow down", 400)
+    assert set(TABLE.write(inserts(2), LONG).failed) == {0, 1}
+
+
+def test_items_are_read_from_a_table(moto: None) -> None:
+    made = inserts(120)
+    dynamodb = boto3.client("dynamodb")
+    keys = {"entity_id": "HASH", "entity_type": "RANGE"}
+    dynamodb.create_table(
+        TableName=NAME,
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    for write in made[:110]:
+        dynamodb.put_item(TableName=NAME, Item=write.after.stored)
+    read = TABLE.read(students(120), LONG)
+    assert read.failed == {}
+    assert read.states == {
+        **{write.after.key: write.after for write in made[:110]},
+        **{key: State(key) for key in students(120)[110:]},
+    }
+
+
+def test_a_table_that_is_not_there_fails_its_keys(moto: None) -> None:
+    (reason,) = TABLE.read(students(1), LONG).failed.values()
+    assert "ResourceNotFoundException" in reason
+
+
+# -- what is remembered -----------------------------------------------------------------------------------------------
+
+
+def test_an_item_that_is_read_as_it_was_written_is_not_parsed_again(
+    faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = inserts(2)
+    TABLE.write(made, LONG)
+    monkeypatch.setattr(table, "parse", not_called)
+    assert [TABLE.read(students(2), LONG).states[each.after.key] is each.after for each in made] == [True, True]
+
+
+def test_an_item_that_others_have_written_meanwhile_is_parsed(faults: Faults) -> None:
+    (made,) = inserts(1)
+    TABLE.write([made], LONG)
+    faults.aws.items["student", "stu_0"]["sessions_7d"] = {"N": "99"}
+    state = TABLE.read(students(1), LONG).states[made.after.key]
+    assert state.stored["sessions_7d"] == {"N": "99"}
+    assert state is not made.after
+
+
+def test_what_was_not_written_is_not_remembered(faults: Faults) -> None:
+    (made,) = inserts(1)
+    faults.planned[WRITE] = [refusing("ValidationError", 0)]
+    TABLE.write([made], LONG)
+    assert TABLE.read(students(1), LONG).states[made.after.key].version == 0
+
+
+def test_the_oldest_are_forgotten_when_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_MOST_REMEMBERED_BYTES", 20_000)
+    remembered = table._Remembered()
+    states = [write.after for write in inserts(3)]
+    remembered.keep(states)
+    again = [remembered.parsed(each.key, dict(each.stored)) is each for each in states]
+    assert again == [False, True, True]
+
+
+def not_called(*_: object) -> None:
+    raise AssertionError("it was parsed")

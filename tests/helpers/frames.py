@@ -1,0 +1,194 @@
+"""Facts as tests write them, one entity's or several's as frames, and what arrives for Hypothesis."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+from hypothesis import strategies as st
+
+from functions.entities import absorb, facts, packing
+from functions.entities.facts import CALL, FAILURE, SESSION, SUCCESS, UNKNOWN, Fact
+from functions.entities.packing import NOTHING, Packed
+from functions.model import DAY_MS, HOUR_MS
+from tests.helpers.deployment import NOW
+
+Row = dict[str, Any]
+
+HALF_HOUR = HOUR_MS // 2
+KEY = ["entity", "kind", "id"]
+
+ROWS = pl.Schema(
+    {
+        "entity": pl.UInt32,
+        "kind": pl.UInt64,  # SESSION or CALL
+        "id": pl.UInt64,  # fact_id of kind and identity
+        "time": pl.Int64,  # the earliest event, epoch ms
+        "last": pl.Int64,  # the latest event, epoch ms
+        "rating": pl.UInt64,  # ten-thousandths, or null
+        "rating_time": pl.Int64,  # of the completion that gave the rating
+        "outcome": pl.UInt64,  # UNKNOWN, FAILURE or SUCCESS
+        "outcome_time": pl.Int64,  # of the completion that said so, or null
+        "subject": pl.String,
+        "subject_time": pl.Int64,  # of the earliest event that named the subject
+        "tutor": pl.String,  # in a student's facts: who taught
+        "tutor_time": pl.Int64,  # of the earliest event that named the tutor
+    }
+)
+
+FOLDED = pl.Schema(
+    {
+        "entity": pl.UInt32,
+        "kind": pl.UInt64,
+        "time": pl.Int64,  # the hour's start, epoch ms
+        "weight": pl.Int64,  # how many things
+        "rating_sum": pl.Int64,  # ten-thousandths
+        "rating_count": pl.Int64,
+    }
+)
+
+NO_ROWS = pl.DataFrame(schema=ROWS)
+NO_HOURS = pl.DataFrame(schema=FOLDED)
+
+
+def told(time: int, identity: int = 1, *, entity: int = 0, kind: int = SESSION, **said: Any) -> Row:
+    """What one event says of one thing, as a row: `rating`, `outcome`, `subject`, `tutor` where they are given."""
+    return {"entity": entity, **facts.told(kind, identity, time, **said)._asdict()}
+
+
+def fact(row: Row) -> Fact:
+    """A row without its entity."""
+    return Fact(**{name: value for name, value in row.items() if name != "entity"})
+
+
+def rows(*made: Row) -> pl.DataFrame:
+    """Rows as a frame of `ROWS`, in the order given."""
+    return pl.DataFrame(list(made), schema=ROWS)
+
+
+def hours(*made: tuple[int, int, int, int, int]) -> pl.DataFrame:
+    """Folded rows of entity 0: kind, time, weight, rating_sum, rating_count."""
+    return pl.DataFrame([(0, *each) for each in made], schema=FOLDED, orient="row")
+
+
+def pack(facts: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> dict[int, Packed]:
+    """Frames of `ROWS` and `FOLDED` in stored form."""
+    return {
+        entity: packing.pack(
+            map(fact, facts.filter(pl.col("entity") == entity).to_dicts()),
+            (packing.Hour(time, kind, *sums) for owner, kind, time, *sums in folded.rows() if owner == entity),
+        )
+        for entity in entities
+    }
+
+
+def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The inverse of `pack`: `entity` is the position in `stored`."""
+    rows = [(entity, *each) for entity, packed in enumerate(stored) for each in packing.facts_of(packed)]
+    hours = [
+        (entity, each.kind, each.time, each.weight, each.rating_sum, each.rating_count)
+        for entity, packed in enumerate(stored)
+        for each in packing.hours_of(packed.folded)
+    ]
+    return pl.DataFrame(rows, schema=ROWS, orient="row"), pl.DataFrame(hours, schema=FOLDED, orient="row")
+
+
+def things_of(facts: pl.DataFrame, folded: pl.DataFrame = NO_HOURS) -> pl.DataFrame:
+    """Frames of `ROWS` and `FOLDED` as `THINGS`."""
+    session = (pl.col("kind") == SESSION).alias("session")
+    rating_sum = pl.col("rating").fill_null(0).cast(pl.Int64)
+    rating_count = pl.col("rating").is_not_null().cast(pl.Int64)
+    rows = facts.select(
+        "entity", session, "time", "last", weight=pl.lit(1, pl.Int64), rating_sum=rating_sum, rating_count=rating_count
+    )
+    sums = ("weight", "rating_sum", "rating_count")
+    return pl.concat([rows, folded.select("entity", session, "time", pl.col("time").alias("last"), *sums)])
+
+
+@dataclass
+class Taken:
+    """What taking in has made of some entities: their stored facts, the same as sorted frames, and what was said."""
+
+    stored: list[Packed]
+    folded_before: dict[int, int] = field(default_factory=dict)
+    changed: set[int] = field(default_factory=set)
+    too_late: list[tuple[int, int]] = field(default_factory=list)
+    news: dict[int, list[Fact]] = field(default_factory=dict)
+    repeated: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        return unpack(self.stored)[0].sort("entity", "time", "kind", "id")
+
+    @property
+    def folded(self) -> pl.DataFrame:
+        return unpack(self.stored)[1]
+
+
+def take(before: Taken | None, made: Iterable[Row], as_of: int = NOW, entities: int = 1) -> Taken:
+    """`absorb` of what arrives, each from a record of its own, into what an earlier one left."""
+    before = before or Taken([])
+    stored = [*before.stored, *[NOTHING] * (entities - len(before.stored))]
+    arriving: dict[int, list[tuple[int, Fact]]] = defaultdict(list)
+    for record, row in enumerate(made):
+        arriving[row["entity"]].append((record, fact(row)))
+    merged = absorb.absorb(stored, before.folded_before, arriving, [as_of] * entities)
+    assert merged.unreadable == {}
+    changed = {entity for entity, packed in enumerate(merged.facts) if packed.blob != stored[entity].blob}
+    repeated = {entity: count for entity, count in merged.repeated.items() if count}
+    return Taken(merged.facts, merged.folded_before, changed, merged.too_late, merged.news, repeated)
+
+
+def naive(made: list[Row]) -> list[Row]:
+    """The table of merges (docs/state.md), one thing after the other: sorted rows."""
+    by_key: dict[tuple[int, ...], list[Row]] = defaultdict(list)
+    for row in made:
+        by_key[tuple(row[name] for name in KEY)].append(row)
+    merged = []
+    for same in by_key.values():
+        rated = max(((row["rating_time"], row["rating"]) for row in same if row["rating"] is not None), default=None)
+        ended = max(((row["outcome_time"], row["outcome"]) for row in same if row["outcome"]), default=None)
+        named = min(((row["subject_time"], row["subject"]) for row in same if row["subject"]), default=None)
+        taught = min(((row["tutor_time"], row["tutor"]) for row in same if row["tutor"]), default=None)
+        merged.append(
+            {
+                **{name: same[0][name] for name in KEY},
+                "time": min(row["time"] for row in same),
+                "last": max(row["last"] for row in same),
+                "rating": rated and rated[1],
+                "rating_time": rated and rated[0],
+                "outcome": ended[1] if ended else 0,
+                "outcome_time": ended and ended[0],
+                "subject": named and named[1],
+                "subject_time": named and named[0],
+                "tutor": taught and taught[1],
+                "tutor_time": taught and taught[0],
+            }
+        )
+    return sorted(merged, key=lambda row: [row[name] for name in ("entity", "time", "kind", "id")])
+
+
+def many(count: int, *, step: int = HALF_HOUR, first: int = 1, latest: int = NOW - HOUR_MS, **given: Any) -> list[Row]:
+    """Rated sessions, one each `step` back from `latest`."""
+    return [told(latest - number * step, first + number, rating=number % 50_001, **given) for number in range(count)]
+
+
+def moments(*days: int) -> st.SearchStrategy[int]:
+    """Times up to `NOW`, many of them within two milliseconds of the edge of a window of so many days."""
+    edges = st.builds(lambda day, off: NOW - day * DAY_MS + off, st.sampled_from(days), st.integers(-2, 2))
+    return st.one_of(edges, st.integers(NOW - 33 * DAY_MS, NOW))
+
+
+things = st.builds(
+    told,
+    moments(0, 7, 14, 30, 32),
+    st.integers(1, 4),
+    entity=st.integers(0, 1),
+    kind=st.sampled_from([SESSION, CALL]),
+    rating=st.sampled_from([None, 0, 12_345, 50_000]),
+    outcome=st.sampled_from([UNKNOWN, FAILURE, SUCCESS]),
+    subject=st.sampled_from([None, "algebra", "biology", "Ökologie"]),
+    tutor=st.sampled_from([None, "tut_1", "tut_2"]),
+)
+"""What one event says of one of a few things of two entities: few identities and times, so that everything meets."""

@@ -1,0 +1,89 @@
+"""The table of metrics in moto, with the indexes that the program declares, and items as the processor makes them."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from functions.entities.item import Attributes
+from functions.model import DAY_MS, HOUR_MS, to_iso
+from tests.helpers.deployment import NOW, deployed, event_json
+
+TABLE = "metrics"
+_WINDOWS = (
+    *("sessions_7d", "sessions_14d", "sessions_30d", "ib_calls_7d", "ib_calls_14d", "avg_rating", "ratings_30d"),
+    *("session_velocity", "alerts", "first_sessions_30d", "first_session_success_rate"),
+)
+_SUPPLY = (
+    *("region", "available_tutors", "active_students", "demand_score", "supply_score", "balance_status"),
+    "high_demand_subjects",
+)
+PROJECTED: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "EntityTypeHealthIndex": ("entity_type", "health_score", (*_WINDOWS, "last_updated")),
+    "LastUpdatedIndex": ("entity_type", "last_updated", (*_WINDOWS, "health_score", *_SUPPLY)),
+}
+"""Hash key, range key and what else each index has (docs/state.md)."""
+
+
+def make(
+    dynamodb: Any, items: Sequence[Attributes], *, off: Collection[str] = (), without: Collection[str] = ()
+) -> None:
+    """Makes the table without the indexes that are off, and puts the items."""
+    types = {"entity_id": "S", "entity_type": "S", "health_score": "N", "last_updated": "S"}
+    made = {name: each for name, each in PROJECTED.items() if name not in off}
+    used = {"entity_id", "entity_type", *(key for _, key, _ in made.values())}
+    indexes = [
+        {
+            "IndexName": name,
+            "KeySchema": [
+                {"AttributeName": hash_key, "KeyType": "HASH"},
+                {"AttributeName": range_key, "KeyType": "RANGE"},
+            ],
+            "Projection": {
+                "ProjectionType": "INCLUDE",
+                "NonKeyAttributes": [*projected],
+            },
+        }
+        for name, (hash_key, range_key, projected) in made.items()
+    ]
+    dynamodb.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": each, "AttributeType": types[each]} for each in sorted(used)],
+        KeySchema=[
+            {"AttributeName": "entity_id", "KeyType": "HASH"},
+            {"AttributeName": "entity_type", "KeyType": "RANGE"},
+        ],
+        **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
+    )
+    for item in items:
+        dynamodb.put_item(TableName=TABLE, Item=item)
+
+
+def events() -> list[bytes]:
+    """A student in trouble with sessions, calls and a health report, another with a report alone, supply and demand."""
+    told = []
+    for number in range(9):
+        begun = NOW - number * 3 * DAY_MS - HOUR_MS
+        session = {"session_id": f"s{number}", "student_id": "stu_1", "tutor_id": "tut_1", "subject": "algebra"}
+        told.append(event_json("session_started", session, timestamp=to_iso(begun)))
+        if number % 2:
+            end = {"student_rating": 4.5 - number % 4, "tutor_rating": 3, "completed_successfully": number != 3}
+            told.append(event_json("session_completed", session | end, timestamp=to_iso(begun + HOUR_MS)))
+    for number in range(3):
+        call = {"call_id": f"c{number}", "student_id": "stu_1"}
+        told.append(event_json("ib_call_logged", call, timestamp=to_iso(NOW - number * 5 * DAY_MS)))
+    yesterday = to_iso(NOW - DAY_MS)
+    for student, score, sessions in (("stu_1", 45.5, 6), ("stu_2", 65, 0)):
+        report = {"student_id": student, "health_score": score, "sessions_last_7_days": sessions}
+        told.append(event_json("customer_health_update", report, timestamp=yesterday))
+    for region, status in (("eu", "high_demand"), ("us", "balanced")):
+        supply = {"available_tutors": 3, "active_students": 30, "demand_score": 90, "supply_score": 20}
+        update = {"subject": "algebra", "region": region, "balance_status": status, **supply}
+        told.append(event_json("supply_demand_update", update, timestamp=yesterday))
+    return told
+
+
+def stored(*payloads: bytes) -> list[Attributes]:
+    """The items that these events make at `NOW`."""
+    with deployed() as made:
+        assert made.deliver(*payloads) == []
+        return list(made.aws.items.values())
