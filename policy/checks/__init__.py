@@ -2,10 +2,10 @@
 
 from pulumi_policy import Policy
 
-from policy.checks.delivery import DELIVERY
-from policy.checks.encryption import ENCRYPTION
-from policy.checks.logs import LOGS
-from policy.checks.permissions import PERMISSIONS
-from policy.checks.protection import PROTECTION
+from .delivery import DELIVERY
+from .encryption import ENCRYPTION
+from .logs import LOGS
+from .permissions import PERMISSIONS
+from .protection import PROTECTION
 
 POLICIES: list[Policy] = [*ENCRYPTION, *PERMISSIONS, *LOGS, *DELIVERY, *PROTECTION]

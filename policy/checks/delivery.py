@@ -4,7 +4,7 @@ import re
 
 from pulumi_policy import ResourceValidationArgs
 
-from policy.checks.rules import Rule, Violations, is_set, read, resource_policy, violation
+from .rules import Rule, Violations, is_set, read, resource_policy, violation
 
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
 _DEFAULT_AGE = 86_400  # EventBridge Scheduler, RetryPolicy: MaximumEventAgeInSeconds

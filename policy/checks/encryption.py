@@ -5,18 +5,8 @@ from functools import partial
 
 from pulumi_policy import PolicyResource, ResourceValidationArgs
 
-from policy.checks.protection import PRODUCTION_SCHEMA, in_production
-from policy.checks.rules import (
-    Rule,
-    Violations,
-    is_set,
-    is_true,
-    read,
-    resource_policy,
-    stack_policy,
-    type_of,
-    violation,
-)
+from .protection import PRODUCTION_SCHEMA, in_production
+from .rules import Rule, Violations, is_set, is_true, read, resource_policy, stack_policy, type_of, violation
 
 _BUCKET = "aws:s3/bucket:Bucket"
 _ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"

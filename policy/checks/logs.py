@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pulumi_policy import PolicyResource, ResourceValidationArgs
 
-from policy.checks.rules import Rule, Violations, is_set, read, resource_policy, stack_policy
+from .rules import Rule, Violations, is_set, read, resource_policy, stack_policy
 
 _FUNCTION = "aws:lambda/function:Function"
 _GROUP = "aws:cloudwatch/logGroup:LogGroup"

@@ -9,7 +9,7 @@ from typing import Any
 from pulumi_policy import ResourceValidationArgs
 from pulumi_policy.proxy import UnknownValueError
 
-from policy.checks.rules import Rule, Violations, read, read_steps, resource_policy, violation
+from .rules import Rule, Violations, read, read_steps, resource_policy, violation
 
 Statement = Mapping[str, Any]
 Steps = tuple[str, ...]

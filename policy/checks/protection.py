@@ -2,7 +2,7 @@
 
 from pulumi_policy import PolicyConfigSchema, ResourceValidationArgs
 
-from policy.checks.rules import Rule, Violations, is_true, resource_policy, stack_of, type_of, violation
+from .rules import Rule, Violations, is_true, resource_policy, stack_of, type_of, violation
 
 PRODUCTION_SCHEMA = PolicyConfigSchema(
     properties={
