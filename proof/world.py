@@ -31,7 +31,7 @@ from functions.processor.roll import RollIncomplete
 from functions.rollup import handler as rollup
 from functions.rollup import partitions
 from functions.rollup.handler import RollupIncomplete
-from ops.quarantine import kept, redrive
+from ops.quarantine import redrive, stored_objects
 from proof import oracle
 from proof.faults import FaultyAws, Killed
 from proof.invocation import context, process
@@ -153,7 +153,7 @@ class World:
             self.memory.objects[key] = json.dumps({"payload": json.dumps(event)}).encode()
         self.mapping.on_failure.clear()
         s3, kinesis = self.memory.client("s3"), self.memory.client("kinesis")
-        redrive.redrive(s3, kinesis, BUCKET, STREAM, redrive.Selection(prefix=kept.ON_FAILURE), execute=True)
+        redrive.redrive(s3, kinesis, BUCKET, STREAM, redrive.Selection(prefix=stored_objects.ON_FAILURE), execute=True)
 
     def settle(self) -> None:
         """Everything gets well again: what is pending is delivered, what failed redriven, what is due rolled, and all

@@ -17,11 +17,11 @@ from functions.entities.item import OUTCOME_CODES, ROLLED_UP, Attributes, from_a
 from functions.entities.plan import Rules
 from functions.entities.windows import DAYS_7, DAYS_14, DAYS_30
 from functions.model import DAY_MS, ENTITY_TYPES, SECOND_MS, EntityKey, EntityType, to_iso
+from ops import table_indexes
 from ops.aws import UserError
-from ops.entities import indexes
 from ops.entities.explain import AlertExplained, Explained, explain_alerts, explain_numbers, public_attributes, why_due
-from ops.entities.indexes import Indexes
 from ops.health import audit
+from ops.table_indexes import Indexes
 
 DAYS_SHOWN: Final = 30
 
@@ -138,7 +138,7 @@ def _near(dynamodb: Any, table: str, key: EntityKey) -> list[str]:
         )
         found = Indexes(dynamodb, table)
         newest = found.rows(
-            found.get(indexes.LAST_UPDATED), key.entity_type, (), descending=True, limit=_LOOKED_THROUGH
+            found.get(table_indexes.LAST_UPDATED), key.entity_type, (), descending=True, limit=_LOOKED_THROUGH
         )
         near = difflib.get_close_matches(key.entity_id, [row["entity_id"] for row in newest], cutoff=_LIKENESS)
     except (ClientError, UserError):

@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError
 
 from functions.aws.clients import chunks, in_parallel
 from functions.model import EntityKey
-from ops.quarantine import kept
-from ops.quarantine.kept import Entry, Kept
-from ops.quarantine.objects import event_of
+from ops.quarantine import stored_objects
+from ops.quarantine.browse import event_of
 from ops.quarantine.redrive import READS_AT_ONCE, Calls, Outcome
+from ops.quarantine.stored_objects import StoredObject, StoredRecord
 
 PEOPLE: Final[Mapping[str, str]] = {"student": "student_id", "tutor": "tutor_id"}
 """The types of entities that are people, with the field of a payload that names one."""
@@ -74,7 +74,7 @@ class Trace:
     """The positions of records that name the person."""
     mentioned: Sequence[int] = ()
     """The positions of others that cannot be read and hold the id, or hold it where it means something else."""
-    holds: Kept | None = None
+    holds: StoredObject | None = None
     """What the object holds; None when it is not what the processor or Lambda writes, but holds the id."""
     status: Status = "found"
     """`mentioned` objects are removed only if that is asked for."""
@@ -83,11 +83,11 @@ class Trace:
     detail: str = ""
 
     @property
-    def others(self) -> list[Entry]:
+    def others(self) -> list[StoredRecord]:
         """The records that do not name the person."""
         if self.holds is None:
             return []
-        return [entry for position, entry in enumerate(self.holds.entries) if position not in self.named]
+        return [entry for position, entry in enumerate(self.holds.records) if position not in self.named]
 
 
 @dataclass(slots=True)
@@ -206,7 +206,7 @@ def _item(attributes: Mapping[str, Any] | None) -> Item | None:
 
 def _versions(s3: Any, bucket: str) -> Iterator[Trace]:
     """Every version of every object; of a bucket that keeps none, the objects."""
-    for place in kept.prefixes(""):
+    for place in stored_objects.prefixes(""):
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=place):
             for each in page.get("Versions", ()):
                 latest = bool(each.get("IsLatest", True))
@@ -231,7 +231,7 @@ def _read(s3: Any, bucket: str, trace: Trace) -> bytes | None:
 def _trace(version: Trace, body: bytes, person: EntityKey, *, mentions: bool) -> Trace | None:
     """What an object has of the person; None for nothing."""
     try:
-        holds = kept.parse(version.key, body)
+        holds = stored_objects.parse(version.key, body)
     except (ValueError, RecursionError) as error:
         if not _holds(body, person.entity_id):
             return None
@@ -239,7 +239,7 @@ def _trace(version: Trace, body: bytes, person: EntityKey, *, mentions: bool) ->
         return replace(version, status="found" if mentions else "mentioned", detail=detail)
     named: list[int] = []
     mentioned: list[int] = []
-    for position, entry in enumerate(holds.entries):
+    for position, entry in enumerate(holds.records):
         if _names(entry, person):
             named.append(position)
         elif _mentions(entry.data, person.entity_id):
@@ -249,7 +249,7 @@ def _trace(version: Trace, body: bytes, person: EntityKey, *, mentions: bool) ->
     return replace(version, named=named, mentioned=mentioned, holds=holds, status="found" if named else "mentioned")
 
 
-def _names(entry: Entry, person: EntityKey) -> bool:
+def _names(entry: StoredRecord, person: EntityKey) -> bool:
     """Whether a record names the person where an event does, or was put under their id."""
     event = event_of(entry.data)
     payload = event.get("payload") if isinstance(event, dict) else None
@@ -287,7 +287,7 @@ def _somewhere(value: Any, entity_id: str) -> bool:
     return False
 
 
-def _put_others(s3: Any, kinesis: Any, bucket: str, stream: str, trace: Trace, holds: Kept) -> Trace:
+def _put_others(s3: Any, kinesis: Any, bucket: str, stream: str, trace: Trace, holds: StoredObject) -> Trace:
     """Puts everybody else's records of a batch back on the stream and removes the object, or says why it is left."""
     outcomes: list[Outcome] = []
     calls = Calls(s3, kinesis, bucket, stream, outcomes.append)

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from functions.model import from_datetime, to_iso
 from ops.aws import SERVICE, UserError
-from ops.quarantine.journal import log_group
+from ops.function_logs import log_group
 
 BYTES_A_CALL: Final = 6_000_000
 """Lambda takes 6 MB of a synchronous call (Lambda quotas, "Invocation payload")."""
@@ -272,7 +272,7 @@ def replay(
     since_ms, until_ms
         Epoch ms: what arrived then or later, and before that.
     progress
-        Kept up to date.
+        StoredObject up to date.
     batch_size
         How many records a call has at most.
     report

@@ -17,9 +17,9 @@ from functions.entities import packing
 from functions.entities.alerts import SEVERITIES, AlertRules
 from functions.entities.item import INTERNAL, Attributes, from_attribute
 from functions.model import DAY_MS, HOUR_MS, from_datetime, from_iso
-from ops import aws
-from ops.quarantine import journal, kept
-from ops.quarantine.kept import Kept
+from ops import aws, function_logs
+from ops.quarantine import stored_objects
+from ops.quarantine.stored_objects import StoredObject
 from ops.report.data import (
     DAYS,
     HEALTH_STEP,
@@ -271,7 +271,7 @@ def _timeline(sources: Sources, firing: Mapping[str, Episode], since_ms: int) ->
         note = "This stack has no notifier, which keeps the journal of alerts: only what fires now is shown."
     else:
         try:
-            for each in journal.alerts(sources.logs, sources.notifier, since_ms):
+            for each in function_logs.alerts(sources.logs, sources.notifier, since_ms):
                 if isinstance(episode_id := each.alert.get("episode_id"), str):
                     told[episode_id].append(each.alert)
         except ClientError as error:
@@ -331,7 +331,7 @@ def _episode(firing: Episode | None, told: Sequence[Mapping[str, Any]]) -> Episo
 def _quarantine(s3: Any, bucket: str) -> Quarantine:
     found: list[tuple[int, str]] = []
     more = False
-    for prefix in kept.prefixes(""):
+    for prefix in stored_objects.prefixes(""):
         listed = 0
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             contents = page.get("Contents", ())
@@ -342,7 +342,7 @@ def _quarantine(s3: Any, bucket: str) -> Quarantine:
                 break
     latest = [key for _, key in sorted(found, reverse=True)[:MOST_READ]]
     read = in_parallel(lambda key: _read(s3, bucket, key), latest)
-    reasons: dict[tuple[str, str], list[Kept]] = defaultdict(list)
+    reasons: dict[tuple[str, str], list[StoredObject]] = defaultdict(list)
     for each in read:
         if each is not None:
             reasons[each.kind, each.reason].append(each)
@@ -351,9 +351,9 @@ def _quarantine(s3: Any, bucket: str) -> Quarantine:
             reason,
             kind,
             len(each),
-            sum(len(one.entries) for one in each),
-            min(entry.arrival_ms for one in each for entry in one.entries),
-            max(entry.arrival_ms for one in each for entry in one.entries),
+            sum(len(one.records) for one in each),
+            min(entry.arrival_ms for one in each for entry in one.records),
+            max(entry.arrival_ms for one in each for entry in one.records),
             each[0].detail,
         )
         for (kind, reason), each in reasons.items()
@@ -362,10 +362,10 @@ def _quarantine(s3: Any, bucket: str) -> Quarantine:
     return Quarantine(summed, len(found), len(latest), read.count(None), more)
 
 
-def _read(s3: Any, bucket: str, key: str) -> Kept | None:
+def _read(s3: Any, bucket: str, key: str) -> StoredObject | None:
     """One object; None when it is gone by now or not as it should be."""
     try:
-        return kept.parse(key, s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return stored_objects.parse(key, s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchKey":
             raise
@@ -386,8 +386,8 @@ def _throughput(sources: Sources, asked_ms: int, now_ms: int) -> Throughput:
     try:
         while until_ms > asked_ms and len(batches) < MOST_BATCHES:
             since_ms = max(asked_ms, until_ms - HOUR_MS)
-            for line in journal.lines(sources.logs, sources.processor, _LOGGED, since_ms, until_ms):
-                document = journal.as_object(line.text)
+            for line in function_logs.lines(sources.logs, sources.processor, _LOGGED, since_ms, until_ms):
+                document = function_logs.json_object(line.text)
                 try:
                     batches.append(_batch(document))
                     events.update(_events(document))

@@ -10,14 +10,14 @@ from rich.text import Text
 
 from functions.aws import clock
 from functions.model import to_iso
-from ops import show
+from ops import function_logs, printing
 from ops.aws import UserError
-from ops.command import Output, OutputOption, ago, targeted
-from ops.entities import firing
-from ops.entities.firing import FiringAlert, Selection
-from ops.entities.indexes import Indexes
-from ops.quarantine import journal
-from ops.quarantine.journal import Told
+from ops.entities import alerts
+from ops.entities.alerts import FiringAlert, Selection
+from ops.function_logs import LoggedAlert
+from ops.options import Output, OutputOption, ago
+from ops.running import targeted
+from ops.table_indexes import Indexes
 from ops.target import Target
 
 
@@ -38,7 +38,7 @@ def command(
         typer.Option(
             "--type",
             metavar="TYPE",
-            autocompletion=lambda: list(firing.KNOWN_TYPES),
+            autocompletion=lambda: list(alerts.KNOWN_TYPES),
             help="Only of this type, such as low_health_score; repeatable.",
         ),
     ] = None,
@@ -65,25 +65,25 @@ def command(
 
     Example: iops alerts --follow --since 1h --local
     """
-    unknown = sorted(set(alert_type or ()) - set(firing.KNOWN_TYPES))
+    unknown = sorted(set(alert_type or ()) - set(alerts.KNOWN_TYPES))
     if unknown and not follow:  # other sources have types of their own
         raise UserError(
-            f"--type {unknown[0]}: there is no such alert; choose one of {', '.join(firing.KNOWN_TYPES)}", 2
+            f"--type {unknown[0]}: there is no such alert; choose one of {', '.join(alerts.KNOWN_TYPES)}", 2
         )
     if since is not None and not follow:
         raise UserError("--since goes with --follow: give both, or neither for what fires now", 2)
     selection = Selection(frozenset(severity or ()), frozenset(alert_type or ()))
     if follow:
         name = target.name("notifier", notifier, "--notifier")
-        target.names["log group"] = journal.log_group(name)
+        target.names["log group"] = function_logs.log_group(name)
         try:
             begin = clock.now_ms() if since is None else since
-            for told in firing.follow(target.client("logs"), name, begin, selection):
+            for told in alerts.follow(target.client("logs"), name, begin, selection):
                 _print_told(told, output)
         except KeyboardInterrupt:
             raise typer.Exit(0) from None
     table = target.name("table", table, "--table")
-    _print_firing(firing.firing(Indexes(target.client("dynamodb"), table), selection), table, output)
+    _print_firing(alerts.firing(Indexes(target.client("dynamodb"), table), selection), table, output)
 
 
 def _print_firing(found: Sequence[FiringAlert], table: str, output: Output) -> None:
@@ -92,15 +92,15 @@ def _print_firing(found: Sequence[FiringAlert], table: str, output: Output) -> N
             {**each.key._asdict(), **{k: v for k, v in dataclasses.asdict(each).items() if k != "key"}}
             for each in found
         ]
-        show.print_json({"table": table, "alerts": told})
+        printing.print_json({"table": table, "alerts": told})
         return
-    console = show.output()
+    console = printing.output()
     if found:
-        rows = show.table("since (UTC)", "severity", "alert", "entity", whole=("since (UTC)", "severity"))
+        rows = printing.table("since (UTC)", "severity", "alert", "entity", whole=("since (UTC)", "severity"))
         for alert in found:
             rows.add_row(
-                show.minute(alert.since),
-                show.severity(alert.severity),
+                printing.minute(alert.since),
+                printing.severity(alert.severity),
                 alert.alert_type,
                 Text(f"{alert.key.entity_type} {alert.key.entity_id}"),
             )
@@ -108,9 +108,9 @@ def _print_firing(found: Sequence[FiringAlert], table: str, output: Output) -> N
     console.print(f"{len(found):,} alerts are firing.")
 
 
-def _print_told(told: Told, output: Output) -> None:
+def _print_told(told: LoggedAlert, output: Output) -> None:
     if output is Output.JSON:
-        show.print_json({"at": to_iso(told.at_ms), "source": told.source, **told.alert}, line=True)
+        printing.print_json({"at": to_iso(told.at_ms), "source": told.source, **told.alert}, line=True)
         return
     alert = told.alert
 
@@ -120,7 +120,7 @@ def _print_told(told: Told, output: Output) -> None:
 
     line = Text.assemble(
         f"{to_iso(told.at_ms)[:19].replace('T', ' ')}  ",
-        show.severity(said("severity")),
+        printing.severity(said("severity")),
         f"  {said('status')}  {said('alert_type')}  {said('entity_type')} {said('entity_id')}: {said('message')}",
     )
-    show.output().print(line, soft_wrap=True)
+    printing.output().print(line, soft_wrap=True)

@@ -12,10 +12,11 @@ from rich.text import Text
 from functions.aws import clock
 from functions.entities.plan import Rules
 from functions.model import EntityKey
-from ops import aws, show
-from ops.command import Output, OutputOption, TypeArgument, targeted
+from ops import aws, printing
 from ops.entities import entity
 from ops.entities.entity import Portrait
+from ops.options import Output, OutputOption, TypeArgument
+from ops.running import targeted
 from ops.target import Target
 
 _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
@@ -57,9 +58,9 @@ def command(
     rules = _rules(target, function) if explain or output is Output.JSON else None
     portrait = entity.portray(item, rules or Rules(), clock.now_ms(), deployed=rules is not None)
     if output is Output.JSON:
-        show.print_json(dataclasses.asdict(portrait))
+        printing.print_json(dataclasses.asdict(portrait))
         return
-    console = show.output()
+    console = printing.output()
     _print_head(console, portrait)
     _print_numbers(console, portrait, explain=explain)
     _print_registers(console, portrait)
@@ -79,7 +80,7 @@ def _rules(target: Target, function: str | None) -> Rules | None:
     except ClientError as error:
         if not aws.is_denied(error):
             raise
-        show.messages().print(
+        printing.messages().print(
             f"warning: {aws.explain(error, target.names)}; the default thresholds are shown", markup=False
         )
         return None
@@ -87,16 +88,16 @@ def _rules(target: Target, function: str | None) -> Rules | None:
 
 def _print_head(console: Console, portrait: Portrait) -> None:
     console.print(Text(f"{portrait.entity_type} {portrait.entity_id}", style="bold"))
-    console.print(f"as of {show.minute(portrait.as_of)} UTC")
+    console.print(f"as of {printing.minute(portrait.as_of)} UTC")
     late = ": that has passed, so the roll is late (see `iops lag`)" if portrait.overdue else ""
     if portrait.due_at is None:
         console.print(f"next change by itself: none, {portrait.due_because}")
     else:
-        console.print(f"next change by itself: {show.minute(portrait.due_at)} UTC, {portrait.due_because}{late}")
+        console.print(f"next change by itself: {printing.minute(portrait.due_at)} UTC, {portrait.due_because}{late}")
     if portrait.unsent:
         console.print(f"{portrait.unsent} notifications wait to be published")
     if portrait.folded_before:
-        console.print(f"facts before {show.minute(portrait.folded_before)} UTC are folded into hours")
+        console.print(f"facts before {printing.minute(portrait.folded_before)} UTC are folded into hours")
     for each in portrait.differing:
         console.print(
             f"{each.attribute} is stored as {each.stored}, its facts make {each.recomputed}: see `iops audit`",
@@ -111,17 +112,17 @@ def _print_numbers(console: Console, portrait: Portrait, *, explain: bool) -> No
     names = [name for name in portrait.attributes if name not in (hidden, "reported")]
     names.sort(key=lambda name: (name not in why, list(why).index(name) if name in why else 0))
     if not explain:
-        rows = show.table("attribute", "value", right=("value",), whole=("attribute",))
+        rows = printing.table("attribute", "value", right=("value",), whole=("attribute",))
         for name in names:
             rows.add_row(name, _value(portrait.attributes[name]))
         console.print(rows)
         return
-    windows = show.table(
+    windows = printing.table(
         *("attribute", "value", "facts", "first", "last", "next leaves (UTC)", "then"),
         right=("value", "facts", "then"),
         whole=("attribute", "first", "last", "next leaves (UTC)"),
     )
-    reasons = show.table("attribute", "value", "why", right=("value",), whole=("attribute",))
+    reasons = printing.table("attribute", "value", "why", right=("value",), whole=("attribute",))
     for name in names:
         told, value = why.get(name), _value(portrait.attributes[name])
         reasons.add_row(name, value, Text(told.why if told else ""))
@@ -129,13 +130,13 @@ def _print_numbers(console: Console, portrait: Portrait, *, explain: bool) -> No
             continue
         leaves = told.next_leaves
         windows.add_row(
-            *(name, value, show.number(told.facts)),
+            *(name, value, printing.number(told.facts)),
             *(each[5:10] if each else "-" for each in (told.earliest, told.latest)),
-            *((show.minute(leaves.at), show.number(leaves.to)) if leaves else ("-", "-")),
+            *((printing.minute(leaves.at), printing.number(leaves.to)) if leaves else ("-", "-")),
         )
     if windows.row_count:
         console.print("what stands in each window, and when the next of it leaves:")
-        show.print_whole(console, windows)
+        printing.print_whole(console, windows)
     console.print(reasons)
     if portrait.settings == "default":
         console.print("Thresholds are the default ones: give --stack, --local or --function for the deployed ones.")
@@ -146,22 +147,22 @@ def _print_registers(console: Console, portrait: Portrait) -> None:
     if slots:
         fields = [name for name in _SLOT_FIELDS if any(name in slot for slot in slots.values())]
         name = "region" if portrait.entity_type == "subject" else "subject"
-        rows = show.table(name, *fields, right=fields[:4], whole=(name, *fields))
+        rows = printing.table(name, *fields, right=fields[:4], whole=(name, *fields))
         for slot, value in sorted(slots.items()):
             rows.add_row(
                 Text(slot),
-                *(show.minute(value[each]) if each == "updated_at" else _value(value.get(each)) for each in fields),
+                *(printing.minute(value[each]) if each == "updated_at" else _value(value.get(each)) for each in fields),
             )
-        show.print_whole(console, rows)
+        printing.print_whole(console, rows)
     if reported := portrait.attributes.get("reported"):
         rest = ", ".join(f"{name} {value}" for name, value in sorted(reported.items()) if name != "reported_at")
-        console.print(Text(f"health report of {show.minute(reported['reported_at'])} UTC: {rest}"))
+        console.print(Text(f"health report of {printing.minute(reported['reported_at'])} UTC: {rest}"))
     if first := portrait.first_session:
-        told = [f"first session: {show.minute(first['time'])} UTC"]
+        told = [f"first session: {printing.minute(first['time'])} UTC"]
         told += [f"{name} {first[key]}" for name, key in (("of", "subject"), ("with", "tutor_id")) if first.get(key)]
         console.print(Text(", ".join([*told, f"outcome {first['outcome']}"])))
     if rolled := portrait.rolled_up:
-        console.print(f"last rollup that found a change: {show.minute(rolled['as_of'])} UTC")
+        console.print(f"last rollup that found a change: {printing.minute(rolled['as_of'])} UTC")
 
 
 def _print_alerts(console: Console, portrait: Portrait, *, explain: bool) -> None:
@@ -169,10 +170,10 @@ def _print_alerts(console: Console, portrait: Portrait, *, explain: bool) -> Non
     if not shown:
         console.print("no alert is firing")
         return
-    rows = show.table("alert", "severity", "since (UTC)", whole=("alert", "severity", "since (UTC)"))
+    rows = printing.table("alert", "severity", "since (UTC)", whole=("alert", "severity", "since (UTC)"))
     for each in shown:
-        state = show.severity(each.severity) if each.firing else Text("-")
-        rows.add_row(each.alert_type, state, show.minute(each.since))
+        state = printing.severity(each.severity) if each.firing else Text("-")
+        rows.add_row(each.alert_type, state, printing.minute(each.since))
     console.print(rows)
     if not explain:
         return
@@ -181,7 +182,9 @@ def _print_alerts(console: Console, portrait: Portrait, *, explain: bool) -> Non
         if each.firing:
             told += f"; {each.reminders} reminders sent"
             told += (
-                f", the next at {show.minute(each.next_reminder)} UTC" if each.next_reminder else ", no more to come"
+                f", the next at {printing.minute(each.next_reminder)} UTC"
+                if each.next_reminder
+                else ", no more to come"
             )
         console.print(Text(told))
 
@@ -218,7 +221,7 @@ def chart(counts: Sequence[int], rows: int = _CHART_ROWS) -> list[str]:
 
 def _print_facts(console: Console, portrait: Portrait) -> None:
     if portrait.facts:
-        rows = show.table(
+        rows = printing.table(
             *("kind", "time (UTC)", "window", "leaves (UTC)", "subject", "tutor", "rating", "outcome", "identity"),
             right=("rating",),
             whole=("kind", "time (UTC)", "leaves (UTC)", "identity"),
@@ -226,25 +229,27 @@ def _print_facts(console: Console, portrait: Portrait) -> None:
         for fact in portrait.facts:
             rows.add_row(
                 fact.kind,
-                show.minute(fact.time),
+                printing.minute(fact.time),
                 fact.window,
-                show.minute(fact.leaves),
+                printing.minute(fact.leaves),
                 Text(fact.subject or "-"),
                 Text(fact.tutor or "-"),
-                show.number(fact.rating),
+                printing.number(fact.rating),
                 fact.outcome if fact.kind == "session" else "-",
                 fact.id,
             )
-        show.print_whole(console, rows)
+        printing.print_whole(console, rows)
     if portrait.folded:
-        rows = show.table("folded hour (UTC)", "kind", "number", "ratings", "mean", right=("number", "ratings", "mean"))
+        rows = printing.table(
+            "folded hour (UTC)", "kind", "number", "ratings", "mean", right=("number", "ratings", "mean")
+        )
         for hour in portrait.folded:
             rows.add_row(
-                show.minute(hour.hour),
+                printing.minute(hour.hour),
                 hour.kind,
-                show.number(hour.number),
-                show.number(hour.ratings),
-                show.number(hour.avg_rating),
+                printing.number(hour.number),
+                printing.number(hour.ratings),
+                printing.number(hour.avg_rating),
             )
         console.print(rows)
     folded = sum(hour.number for hour in portrait.folded)
@@ -255,5 +260,5 @@ def _value(value: Any) -> Text:
     if isinstance(value, list):
         return Text(", ".join(map(str, value)))
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return Text(show.number(value))
+        return Text(printing.number(value))
     return Text("-" if value is None else str(value))

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 import typer
 
 from functions.model import EntityKey, EntityType
-from ops import show
+from ops import printing
 from ops.aws import UserError
-from ops.command import Output, OutputOption, entity_type, targeted
 from ops.entities import forget
+from ops.options import Output, OutputOption, entity_type
+from ops.running import targeted
 from ops.target import Target
 
 _LONGEST_ID_BYTES = 1_024  # contract section 1
@@ -70,7 +71,7 @@ def command(
         raise UserError(f"ID {person_id[:40]!r} is no id: give 1 to {_LONGEST_ID_BYTES:,} bytes", 2)
     key = EntityKey(person, person_id)
     s3, dynamodb = target.client("s3"), target.client("dynamodb")
-    with show.progress("searching") as move:
+    with printing.progress("searching") as move:
         found = forget.find(s3, dynamodb, bucket, table, key, mentions=mentions, report=move)
     if found.item is None and not found.traces:
         raise UserError(
@@ -81,12 +82,12 @@ def command(
     complete = not execute
     try:
         if execute:
-            with show.progress("removing") as move:
+            with printing.progress("removing") as move:
                 forget.forget(s3, target.client("kinesis"), dynamodb, bucket, stream, table, key, found, report=move)
             complete = True
     finally:  # what is removed is told even when the rest is not
         if output is Output.JSON:
-            show.print_json(_json(found, key, executed=execute, complete=complete))
+            printing.print_json(_json(found, key, executed=execute, complete=complete))
         else:
             _print(found, key, executed=execute, complete=complete)
     if found.only("left"):
@@ -127,24 +128,24 @@ def _json(found: forget.Report, key: EntityKey, *, executed: bool, complete: boo
 
 
 def _print(found: forget.Report, key: EntityKey, *, executed: bool, complete: bool) -> None:
-    console = show.output()
-    rows = show.table("what", "where", "records", "outcome", right=("records",), whole=("what",))
+    console = printing.output()
+    rows = printing.table("what", "where", "records", "outcome", right=("records",), whole=("what",))
     if found.item is not None:
         alerts = f", firing: {', '.join(found.item.alerts)}" if found.item.alerts else ""
         where = f"{key.entity_type} {key.entity_id}, last updated {found.item.last_updated}{alerts}"
-        rows.add_row("item", show.cell(where), "", "removed" if found.item.removed else "found")
+        rows.add_row("item", printing.cell(where), "", "removed" if found.item.removed else "found")
     for trace in found.traces:
         version = f" (version {trace.version_id})" if trace.version_id is not None else ""
         what = "unreadable" if trace.holds is None else trace.holds.kind
         count = "" if trace.holds is None else f"{len(trace.named) or len(trace.mentioned):,}"
         outcome = trace.status + (f": {trace.detail}" if trace.detail else "")
-        rows.add_row(what, show.cell(trace.key + version), count, show.cell(outcome))
+        rows.add_row(what, printing.cell(trace.key + version), count, printing.cell(outcome))
     console.print(rows)
     _print_summary(found, key, executed=executed, complete=complete)
 
 
 def _print_summary(found: forget.Report, key: EntityKey, *, executed: bool, complete: bool) -> None:
-    console = show.output()
+    console = printing.output()
     removed, mentioned = found.only("removed"), found.only("mentioned")
     if executed:
         item = "the item" if found.item is not None and found.item.removed else "no item"
@@ -168,4 +169,4 @@ def _print_summary(found: forget.Report, key: EntityKey, *, executed: bool, comp
         console.print("Nobody is told that the alerts of the item have ended.")
     console.print("What remains elsewhere:")
     for line in _remains(key):
-        console.print(show.escaped(f"- {line}"), markup=False)
+        console.print(printing.escaped(f"- {line}"), markup=False)

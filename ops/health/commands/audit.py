@@ -1,13 +1,17 @@
 """`audit`: recomputes what is stored."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from functions.entities.plan import Rules
-from ops import aws, show
-from ops.command import Output, OutputOption, quiet, targeted
+from functions.model import SECOND_MS, EntityKey, to_iso
+from ops import aws, printing
 from ops.health import audit
+from ops.options import Output, OutputOption
+from ops.running import targeted, without_log
 from ops.target import Target
 
 
@@ -44,7 +48,7 @@ def command(
             2,
         )
     rules = aws.deployed_rules(target.name("function", function, "--function")) if deployed else Rules()
-    with show.progress("auditing") as move:
+    with printing.progress("auditing") as move:
         report = audit.audit(
             target.client("dynamodb"),
             table,
@@ -54,7 +58,7 @@ def command(
             report=lambda items: move(items, None),
         )
     if repair and report.differing:
-        with show.progress("repairing") as move, quiet():
+        with printing.progress("repairing") as move, without_log():
             audit.repair(
                 report.differing,
                 table,
@@ -62,8 +66,75 @@ def command(
                 report=lambda items: move(items, len(report.differing)),
             )
     if output is Output.JSON:
-        show.print_json(show.audited_json(report, table, deployed_rules=deployed))
+        printing.print_json(_json(report, table, deployed_rules=deployed))
     else:
-        show.print_audited(report, deployed_rules=deployed, repaired=repair)
+        _print(report, deployed_rules=deployed, repaired=repair)
     if not report.clean:
         raise typer.Exit(1)
+
+
+def _json(report: audit.Report, table: str, *, deployed_rules: bool) -> Any:
+    """An audit's report."""
+    return {
+        "table": table,
+        "settings": "deployed" if deployed_rules else "default",
+        "items": report.items,
+        "differing": [
+            {
+                **each.key._asdict(),
+                "as_of": to_iso(each.as_of),
+                "differences": [
+                    {"attribute": one.attribute, "stored": one.stored, "recomputed": one.recomputed}
+                    for one in each.differences
+                ],
+                "repaired": each.repaired,
+                "problem": each.problem,
+            }
+            for each in report.differing
+        ],
+        "unreadable": [{**each.key._asdict(), "reason": each.reason} for each in report.unreadable],
+        "overdue": [{**each.key._asdict(), "due_at": to_iso(each.due_at * SECOND_MS)} for each in report.overdue],
+    }
+
+
+def _print(report: audit.Report, *, deployed_rules: bool, repaired: bool) -> None:
+    """An audit's report, a row for each attribute that differs."""
+    console = printing.output()
+    if report.differing:
+        rows = printing.table(
+            "entity", "attribute", "stored", "recomputed", "as of", *(("repaired",) if repaired else ())
+        )
+        for item in report.differing:
+            outcome = ("yes" if item.repaired else f"no: {item.problem}",) if repaired else ()
+            for one in item.differences:
+                values = (one.attribute, _shown(one.stored), _shown(one.recomputed), to_iso(item.as_of), *outcome)
+                rows.add_row(_name(item.key), *map(printing.cell, values))
+        console.print(rows)
+    printing.print_some(
+        console, [f"unreadable {_name(each.key)}: {each.reason}" for each in report.unreadable], "items"
+    )
+    overdue = sorted(report.overdue, key=lambda each: each.due_at)
+    printing.print_some(
+        console, [f"overdue {_name(each.key)}: due {to_iso(each.due_at * SECOND_MS)}" for each in overdue], "items"
+    )
+    attributes = sum(len(each.differences) for each in report.differing)
+    console.print(
+        f"{report.items:,} items: {len(report.differing):,} differ in {attributes:,} attributes, "
+        f"{len(report.unreadable):,} are unreadable, {len(report.overdue):,} are overdue."
+    )
+    if report.overdue:
+        console.print("Overdue items wait for the roll: see whether its schedule is enabled and what its log says.")
+    if report.differing and not repaired:
+        console.print("Nothing was written. Repeat with --repair to rewrite the items that differ.")
+    if report.differing and not deployed_rules:
+        console.print(
+            "Compared with the default settings: where the stack has others, give --function for what is due."
+        )
+
+
+def _name(key: EntityKey) -> Text:
+    return printing.cell(f"{key.entity_type} {key.entity_id}")
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -7,31 +7,28 @@ from typing import Annotated, Final
 import typer
 
 from functions.aws import clock
-from ops import aws, show
+from ops import aws, printing
 from ops.aws import UserError
-from ops.command import Output, OutputOption, ago, targeted
-from ops.quarantine import kept, objects, redrive
+from ops.options import Output, OutputOption
+from ops.quarantine import browse, correction, redrive
+from ops.quarantine.options import (
+    BucketOption,
+    FailedOption,
+    PrefixOption,
+    QuarantinedOption,
+    ReasonOption,
+    SinceOption,
+    UntilOption,
+    selection,
+)
+from ops.quarantine.printing import print_redriven, redriven_json
+from ops.quarantine.redrive import Selection
+from ops.quarantine.stored_objects import StoredObject
+from ops.running import targeted
 from ops.target import Target
 
 _FUTURE_TOLERANCE_MS: Final = 600_000
-"""Contract section 1; what counts where no stack says otherwise."""
-
-
-BucketOption = Annotated[str | None, typer.Option(metavar="NAME", help="The quarantine bucket.")]
-ReasonOption = Annotated[
-    list[str] | None,
-    typer.Option(help="Only what is there for this reason, such as not_json or RetryAttemptsExhausted; repeatable."),
-]
-SinceOption = Annotated[
-    int | None,
-    typer.Option(
-        parser=ago, metavar="TIME", help="Only what arrived then or later: ISO-8601, or 2h for two hours ago."
-    ),
-]
-UntilOption = Annotated[int | None, typer.Option(parser=ago, metavar="TIME", help="Only what arrived before.")]
-PrefixOption = Annotated[str, typer.Option(metavar="PREFIX", help="Only objects whose S3 key starts so.")]
-FailedOption = Annotated[bool, typer.Option("--failed", help="Only batches that the event source mapping gave up.")]
-QuarantinedOption = Annotated[bool, typer.Option("--quarantined", help="Only records that the processor quarantined.")]
+"""The default of contract section 1, for a command that is given no stack."""
 
 
 @targeted
@@ -75,19 +72,26 @@ def command(
     stream = target.name("stream", stream, "--stream")
     chosen = selection(key, reason, since, until, failed=failed, quarantined=quarantined, force=force)
     if object_key is not None:
-        if chosen != redrive.Selection(force=force):
+        if chosen != Selection(force=force):
             raise UserError(f"KEY {object_key} is one object: give it, or options that select several, but not both", 2)
-        found = objects.get(target.client("s3"), bucket, object_key)
+        stored = browse.get(target.client("s3"), bucket, object_key)
         if data is not None:
-            _mend(target, found, data, bucket, stream, execute=execute, output=output)
+            _redrive_corrected(target, stored, data, bucket, stream, execute=execute, output=output)
             return
-        chosen = redrive.Selection(prefix=found.key, force=force)
+        chosen = Selection(prefix=stored.key, force=force)
     elif data is not None:
         raise UserError("--data is for one record: give its KEY too, as `iops quarantine list` says", 2)
+    _redrive_selected(target, chosen, bucket, stream, execute=execute, output=output)
+
+
+def _redrive_selected(
+    target: Target, chosen: Selection, bucket: str, stream: str, *, execute: bool, output: Output
+) -> None:
+    """Redrives what is selected, and prints what became of it even when the run is interrupted."""
     report = redrive.Report()
     complete = False
     try:
-        with show.progress("redriving" if execute else "reading") as move:
+        with printing.progress("redriving" if execute else "reading") as move:
 
             def settled(outcome: redrive.Outcome, total: int) -> None:
                 report.outcomes.append(outcome)
@@ -104,50 +108,50 @@ def command(
             )
         complete = True
     finally:
-        if complete or report.put:  # what is done is told even when the rest is not
+        if complete or report.put:
             if output is Output.JSON:
-                show.print_json(show.redriven_json(report, bucket, stream, executed=execute, complete=complete))
+                printing.print_json(redriven_json(report, bucket, stream, executed=execute, complete=complete))
             else:
-                show.print_redriven(report, executed=execute)
+                print_redriven(report, executed=execute)
     if report.objects("left"):
         raise typer.Exit(1)
 
 
-def _mend(
-    target: Target, found: kept.Kept, file: Path, bucket: str, stream: str, *, execute: bool, output: Output
+def _redrive_corrected(
+    target: Target, quarantined: StoredObject, file: Path, bucket: str, stream: str, *, execute: bool, output: Output
 ) -> None:
-    """Puts a file's content in a quarantined record's place, if the processor would take it."""
-    if found.kind != "quarantined":
+    """Puts a file's content in the place of a quarantined record, if the processor would accept it."""
+    if quarantined.kind != "quarantined":
         raise UserError(
-            f"{found.key} is a batch of {len(found.entries):,} records that was given up, not one that was refused: "
-            "run it without --data",
+            f"{quarantined.key} is a batch of {len(quarantined.records):,} records that was given up, not one that was "
+            "refused: run it without --data",
             2,
         )
-    (entry,) = found.entries
+    (record,) = quarantined.records
     data = _content(file)
     tolerance_ms = _FUTURE_TOLERANCE_MS
     if target.known():
         tolerance_ms = aws.deployed_config(target.name("function")).future_tolerance_ms
-    check = objects.check(entry, data, clock.now_ms(), tolerance_ms)
-    outcome = redrive.outcome_of(found, "left" if check.reason else "selected", detail=check.detail)
+    check = correction.check(record, data, clock.now_ms(), tolerance_ms)
+    outcome = redrive.outcome_of(quarantined, "left" if check.reason else "selected", detail=check.detail)
     if execute and not check.reason:
-        outcome = objects.mend(target.client("s3"), target.client("kinesis"), bucket, stream, found, data)
+        outcome = correction.mend(target.client("s3"), target.client("kinesis"), bucket, stream, quarantined, data)
     if output is Output.JSON:
         report = redrive.Report([outcome])
-        show.print_json(
-            show.redriven_json(report, bucket, stream, executed=execute, complete=True)
+        printing.print_json(
+            redriven_json(report, bucket, stream, executed=execute, complete=True)
             | {
                 "check": {
                     "accepted": not check.reason,
                     "reason": check.reason,
                     "detail": check.detail,
                     "event_type": check.event_type,
-                    "entities": [each._asdict() for each in check.entities],
+                    "entities": [entity._asdict() for entity in check.entities],
                 }
             }
         )
     else:
-        _print_mended(outcome, check, changed=data != entry.data, executed=execute)
+        _print_corrected(outcome, check, changed=data != record.data, executed=execute)
     if check.reason or outcome.status == "left":
         raise typer.Exit(1)
 
@@ -164,56 +168,24 @@ def _content(file: Path) -> bytes:
         ) from None
 
 
-def _print_mended(outcome: redrive.Outcome, check: objects.Check, *, changed: bool, executed: bool) -> None:
-    console = show.output()
+def _print_corrected(outcome: redrive.Outcome, check: correction.Check, *, changed: bool, executed: bool) -> None:
+    console = printing.output()
     if not changed:
         console.print("The data is what is stored, byte by byte: nothing has been corrected.")
     if check.reason:
         console.print(
-            show.escaped(
+            printing.escaped(
                 f"The processor would refuse this record, {check.reason}: {check.detail}. Nothing was put or removed."
             ),
             markup=False,
         )
         return
-    counts_for = ", ".join(f"{each.entity_type} {each.entity_id}" for each in check.entities)
-    said = f"The processor takes this record in: {check.event_type} of {counts_for}."
-    console.print(show.escaped(said), markup=False)
+    counts_for = ", ".join(f"{entity.entity_type} {entity.entity_id}" for entity in check.entities)
+    accepted = f"The processor takes this record in: {check.event_type} of {counts_for}."
+    console.print(printing.escaped(accepted), markup=False)
     if outcome.status == "removed":
         console.print(f"1 record put on the stream, {outcome.key} removed.", markup=False)
     elif executed:
-        console.print(show.escaped(f"left {outcome.key}: {outcome.detail}"), markup=False)
+        console.print(printing.escaped(f"left {outcome.key}: {outcome.detail}"), markup=False)
     else:
         console.print("Dry run: nothing was put or removed. Repeat with --execute to do it.")
-
-
-def selection(
-    key: str,
-    reason: list[str] | None,
-    since: int | None,
-    until: int | None,
-    *,
-    failed: bool,
-    quarantined: bool,
-    force: bool = False,
-) -> redrive.Selection:
-    """What the options of a command select.
-
-    Raises
-    ------
-    UserError
-        When they can select nothing.
-    """
-    if since is not None and until is not None and since >= until:
-        raise UserError("--since is not before --until, so nothing can be selected: give an earlier --since", 2)
-    prefix = _prefix(key, failed=failed, quarantined=quarantined)
-    return redrive.Selection(prefix, frozenset(reason or ()), since, until, force)
-
-
-def _prefix(key: str, *, failed: bool, quarantined: bool) -> str:
-    """The S3 prefix that a choice of kinds and a key come to."""
-    kinds = {kept.ON_FAILURE: failed, kept.QUARANTINED: quarantined}
-    chosen = [place for place, asked in kinds.items() if asked] or list(kinds)
-    if not any(place.startswith(key) or key.startswith(place) for place in chosen):
-        raise UserError(f"--key {key!r} selects nothing: keys start with {' or '.join(chosen)}", 2)
-    return max(chosen[0], key, key=len) if len(chosen) == 1 else key

@@ -6,10 +6,11 @@ import typer
 
 from functions.aws import clock
 from functions.model import to_iso
-from ops import show
+from ops import printing
 from ops.aws import UserError
-from ops.command import INTERRUPTED, Output, OutputOption, ago, targeted
+from ops.options import Output, OutputOption, ago
 from ops.quarantine import replay
+from ops.running import INTERRUPTED, targeted
 from ops.target import Target
 
 _LONGEST_FUNCTION_SECONDS = 900  # Lambda quotas, "Function timeout"
@@ -62,13 +63,13 @@ def command(
     if not execute:
         firsts = [replay.first_arrival(kinesis, stream, each.shard_id, since, until) for each in shards]
         if output is Output.JSON:
-            show.print_json(said | {"shards": _shards_json(shards, firsts)})
+            printing.print_json(said | {"shards": _shards_json(shards, firsts)})
         else:
             _print_dry(source, shards, firsts, since, until, function)
         return
     complete = interrupted = False
     try:
-        with show.progress("replaying", "records") as move:
+        with printing.progress("replaying", "records") as move:
             replay.replay(
                 kinesis,
                 target.client("lambda", read_timeout=_LONGEST_FUNCTION_SECONDS),
@@ -87,7 +88,7 @@ def command(
     finally:  # what is done, and what is not, is told whatever has happened
         rest = progress.rest([each.shard_id for each in shards], since)
         if output is Output.JSON:
-            show.print_json(said | _replayed_json(progress, rest, complete=complete))
+            printing.print_json(said | _replayed_json(progress, rest, complete=complete))
         else:
             _print_replayed(progress, rest, until)
     if interrupted:
@@ -116,8 +117,8 @@ def _print_dry(
     until: int,
     function: str,
 ) -> None:
-    console = show.output()
-    rows = show.table("shard", "state", "first record", whole=("shard", "first record"))
+    console = printing.output()
+    rows = printing.table("shard", "state", "first record", whole=("shard", "first record"))
     for shard, first in zip(shards, firsts, strict=True):
         state = "closed" if shard.closed else "open"
         rows.add_row(shard.shard_id, state, "none seen" if first is None else to_iso(first))
@@ -145,7 +146,7 @@ def _replayed_json(progress: replay.Progress, rest: list[replay.Rest], *, comple
 
 
 def _print_replayed(progress: replay.Progress, rest: list[replay.Rest], until: int) -> None:
-    console = show.output()
+    console = printing.output()
     changed = ""
     if progress.written is not None and progress.quarantined is not None:
         changed = f": {progress.written:,} items written, {progress.quarantined:,} records quarantined"

@@ -10,9 +10,9 @@ import pytest
 from moto import mock_aws
 
 from functions.model import to_iso
-from ops.entities import firing
-from ops.entities.firing import Selection
-from ops.entities.indexes import Indexes
+from ops.entities import alerts
+from ops.entities.alerts import Selection
+from ops.table_indexes import Indexes
 from tests.helpers import metrics_table
 from tests.helpers.account import INDEXES, MINUTE_MS, NOTIFIER, Account, refused
 from tests.helpers.deployment import NOW, deployed
@@ -43,7 +43,7 @@ def table(items: list[dict[str, Any]]) -> Iterator[Any]:
 
 
 def test_the_oldest_first(table: Any) -> None:
-    found = firing.firing(Indexes(table, TABLE), Selection())
+    found = alerts.firing(Indexes(table, TABLE), Selection())
     assert [(each.key.entity_id, each.alert_type, each.severity, each.since) for each in found] == [
         ("stu_1", "high_ib_call_frequency", "warning", to_iso(NOW)),
         ("stu_1", "low_health_score", "critical", to_iso(NOW)),
@@ -234,7 +234,7 @@ def test_what_others_put_on_the_bus_does_nothing_to_the_terminal(
 def test_what_was_shown_is_forgotten_when_no_repeat_can_come(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     passing = Passing(account, [[], []], monkeypatch)
     account.log[NOTIFIER] = [line(1, NOW)]
-    coming = firing.follow(account.client("logs"), NOTIFIER, NOW, Selection())
+    coming = alerts.follow(account.client("logs"), NOTIFIER, NOW, Selection())
     assert next(coming).alert["alert_id"] == "alert-1"
     passing.now_ms += 25 * 60 * MINUTE_MS
     passing.looks = [[], [line(1, passing.now_ms + 30_000)]]

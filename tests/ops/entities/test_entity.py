@@ -19,7 +19,7 @@ from functions.entities.item import Attributes, to_attribute
 from functions.entities.plan import Rules
 from functions.entities.totals import FIGURES
 from functions.model import DAY_MS, HOUR_MS, EntityKey, from_iso, to_iso
-from ops import show
+from ops import printing
 from ops.aws import UserError
 from ops.entities import entity
 from ops.entities.commands.entity import chart
@@ -424,7 +424,7 @@ def test_an_entity_explained(table: Any) -> None:
 
 
 def test_on_a_narrow_terminal_nothing_is_cut_off(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(show, "output", lambda: Console(highlight=False, width=60))
+    monkeypatch.setattr(printing, "output", lambda: Console(highlight=False, width=60))
     for command in (("entity", "student", "stu_1", "--facts"), ("entity", "subject", "algebra"), ("recent",)):
         result = ops(*command, *AT)
         assert "…" not in result.stdout

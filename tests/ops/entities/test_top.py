@@ -12,8 +12,8 @@ from functions.entities.item import to_attribute
 from functions.model import DAY_MS, to_iso
 from ops import aws
 from ops.aws import UserError
-from ops.entities import top
-from ops.entities.indexes import Indexes
+from ops.entities import ranking
+from ops.table_indexes import Indexes
 from tests.helpers import metrics_table
 from tests.helpers.account import INDEXES, Account, refused
 from tests.helpers.deployment import NOW
@@ -74,7 +74,7 @@ def test_as_a_plain_sort_has_it(many: Any, ascending: bool) -> None:
     for attribute in ("ib_calls_14d", "session_velocity", "avg_rating", "health_score"):
         having = [row for row in rows if attribute in row]
         wanted = sorted(having, key=lambda row: (sign * value(row, attribute), row["entity_id"]))[:20]
-        listed = top.ranked(Indexes(many, TABLE), "student", attribute, ascending=ascending, limit=20)
+        listed = ranking.ranked(Indexes(many, TABLE), "student", attribute, ascending=ascending, limit=20)
         assert [row[attribute] for row in listed.rows] == [value(row, attribute) for row in wanted]
         if attribute != "health_score":  # the index has equals in an order of its own
             assert [row["entity_id"] for row in listed.rows] == [row["entity_id"] for row in wanted]
@@ -84,13 +84,13 @@ def test_as_a_plain_sort_has_it(many: Any, ascending: bool) -> None:
 def test_all_pages_of_an_index_are_read(account: Account) -> None:
     account.answers["describe_table"] = account.table("EntityTypeHealthIndex", projected=("ib_calls_14d",))
     account.answers["query"] = [{"Items": [student(number)]} for number in (3, 12, 1)]
-    listed = top.ranked(Indexes(aws.client("dynamodb"), TABLE), "student", "ib_calls_14d", limit=2)
+    listed = ranking.ranked(Indexes(aws.client("dynamodb"), TABLE), "student", "ib_calls_14d", limit=2)
     assert [row["entity_id"] for row in listed.rows] == ["stu_0012", "stu_0003"]
     assert listed.read == 3
 
 
 def test_by_health_no_more_is_read_than_is_listed(many: Any, asked: list[dict[str, Any]]) -> None:
-    listed = top.ranked(Indexes(many, TABLE), "student", "health_score", ascending=True, limit=7)
+    listed = ranking.ranked(Indexes(many, TABLE), "student", "health_score", ascending=True, limit=7)
     assert (len(listed.rows), listed.read) == (7, 7)
     (query,) = asked
     assert (query["IndexName"], query["Limit"], query["ScanIndexForward"]) == ("EntityTypeHealthIndex", 7, True)
@@ -98,7 +98,7 @@ def test_by_health_no_more_is_read_than_is_listed(many: Any, asked: list[dict[st
 
 
 def test_what_changed_last(many: Any, asked: list[dict[str, Any]]) -> None:
-    listed = top.recent(Indexes(many, TABLE), ["student"], limit=3)
+    listed = ranking.recent(Indexes(many, TABLE), ["student"], limit=3)
     assert [row["entity_id"] for row in listed.rows] == ["stu_0000", "stu_0001", "stu_0002"]
     (query,) = asked
     assert (query["IndexName"], query["Limit"], query["ScanIndexForward"]) == ("LastUpdatedIndex", 3, False)
@@ -235,7 +235,7 @@ def test_another_index_serves_as_well() -> None:
     with mock_aws():
         dynamodb = boto3.client("dynamodb")
         metrics_table.make(dynamodb, [student(number) for number in range(30)], off=("EntityTypeHealthIndex",))
-        listed = top.ranked(Indexes(dynamodb, TABLE), "student", "health_score", ascending=True, limit=3)
+        listed = ranking.ranked(Indexes(dynamodb, TABLE), "student", "health_score", ascending=True, limit=3)
     assert (listed.index, listed.read) == ("LastUpdatedIndex", 30)
     assert [row["health_score"] for row in listed.rows] == [0, 0.7, 1.4]
 

@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 
 from functions.entities.item import from_attribute
-from ops.health import doctor
-from ops.health.findings import Finding, Findings, Status
+from ops.health import doctor, probe
+from ops.health.check_results import Finding, Findings, Status
 from ops.target import Target
 from tests.helpers.account import (
     BUS,
@@ -312,7 +312,7 @@ def through(account: Account) -> Iterator[Through]:
 
 def probed(target: Target, timeout: int = 5) -> tuple[Findings, list[str]]:
     findings, told = Findings(target), list[str]()
-    doctor.probe(findings, target, timeout, told.append)
+    probe.probe(findings, target, timeout, told.append)
     return findings, told
 
 

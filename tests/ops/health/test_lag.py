@@ -9,7 +9,7 @@ import pytest
 
 from functions.model import DAY_MS, to_iso
 from ops.health import lag
-from ops.health.findings import Finding, Status
+from ops.health.check_results import Finding, Status
 from ops.health.lag import Limits
 from ops.target import Target
 from tests.helpers.account import (

@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 
 from functions.aws import clients
 from functions.model import HOUR_MS, EntityKey, to_iso
-from ops import aws, show
+from ops import aws, printing
 from ops.__main__ import app
-from ops.quarantine.commands.quarantine import write
-from ops.quarantine.kept import Entry, parse
-from ops.quarantine.objects import Check, check, dump, find, get, mend, named, pretty
+from ops.quarantine.browse import dump, find, get, named, pretty
+from ops.quarantine.commands.quarantine_show import write
+from ops.quarantine.correction import Check, check, mend
 from ops.quarantine.redrive import Selection
+from ops.quarantine.stored_objects import StoredRecord, parse
 from tests.helpers.deployment import ENVIRONMENT, event_json
 from tests.helpers.ops_command import ops, said
 from tests.ops.quarantine.test_redrive import ARRIVAL, BUCKET, STREAM, Aws, Died, data, delivered, given_up, quarantined
@@ -103,14 +104,14 @@ def test_bytes_are_dumped_sixteen_a_line() -> None:
     ],
 )
 def test_a_corrected_record_is_judged_as_the_processor_will(corrected: bytes, expected: Check | str) -> None:
-    judged = check(Entry(POISON, "k", ARRIVAL - HOUR_MS), corrected, ARRIVAL, TOLERANCE_MS)
+    judged = check(StoredRecord(POISON, "k", ARRIVAL - HOUR_MS), corrected, ARRIVAL, TOLERANCE_MS)
     assert (judged.reason if isinstance(expected, str) else judged) == expected
     assert bool(judged.detail) == bool(judged.reason)
 
 
 def test_a_record_of_the_future_is_taken_in_once_its_time_has_come() -> None:
     early = event_json("ib_call_logged", {"student_id": "s"}, timestamp=to_iso(ARRIVAL + HOUR_MS))
-    entry = Entry(early, "k", ARRIVAL)
+    entry = StoredRecord(early, "k", ARRIVAL)
     assert check(entry, early, ARRIVAL, TOLERANCE_MS).reason == "future_timestamp"
     assert check(entry, early, ARRIVAL + HOUR_MS, TOLERANCE_MS).reason == ""
 
@@ -223,7 +224,7 @@ def test_list_shows_each_object(s3: Any) -> None:
 
 
 def test_on_a_narrow_terminal_a_key_stays_in_one_piece(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(show, "_NO_TERMINAL_WIDTH", 60)
+    monkeypatch.setattr(printing, "_NO_TERMINAL_WIDTH", 60)
     result = ops(*LIST, "--reason", "invalid_field")
     assert result.stdout.splitlines() == [
         "2026-11-23 10:00:00  invalid_field  student stu_1",

@@ -11,7 +11,7 @@ from functions.entities.alerts import AlertRules
 from functions.entities.plan import Rules
 from functions.model import DAY_MS
 from ops import aws
-from ops.report import command as command
+from ops.report.commands import report as command
 from ops.report.gather import Sources
 from tests.helpers.account import OUTPUTS
 from tests.helpers.deployment import NOW

@@ -7,10 +7,11 @@ import typer
 
 from functions.aws import clock
 from functions.model import DAY_MS
-from ops import aws, show
+from ops import aws, printing
 from ops.aws import UserError
-from ops.command import Output, OutputOption, ago, targeted
+from ops.options import Output, OutputOption, ago
 from ops.report.gather import Sources, gather
+from ops.running import targeted
 from ops.target import OUTPUTS, Target
 
 _ALERTS_DAYS = 30
@@ -59,7 +60,7 @@ def command(
         target.name("notifier") if OUTPUTS["notifier"] in target.outputs else None,
     )
     rules = aws.deployed_rules(sources.processor)
-    with show.progress("reading") as move:
+    with printing.progress("reading") as move:
         report = gather(
             sources,
             rules.alerts,
@@ -74,8 +75,8 @@ def command(
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror or error}; give another --out", 2) from None
     if output is Output.JSON:
-        show.print_json({"path": str(out), "bytes": len(page), "entities": sum(report.table.counts.values())})
+        printing.print_json({"path": str(out), "bytes": len(page), "entities": sum(report.table.counts.values())})
     else:
-        show.output().print(
+        printing.output().print(
             f"{out}: {len(page) / 1e6:.1f} MB, {sum(report.table.counts.values()):,} entities", markup=False
         )

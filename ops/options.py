@@ -1,29 +1,21 @@
-"""What all commands share: where they look (`targeted`), how they print, how they end when they cannot go on."""
+"""The options and arguments that many commands have, and the parsers of their values.
 
-import functools
-import inspect
+The options that say where a command looks (`--stack` and the like) are added by `running.targeted`.
+"""
+
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
 from functions import model
 from functions.aws import clock
-from functions.aws.observability import logger
 from functions.model import DAY_MS, ENTITY_TYPES, HOUR_MS, MINUTE_MS, SECOND_MS, from_datetime
-from ops import aws, show
-from ops.target import Target
 
 _UNITS_MS: Final = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
-
-INTERRUPTED: Final = 130
-"""The exit code after Ctrl-C."""
 
 
 class Output(StrEnum):
@@ -34,12 +26,12 @@ class Output(StrEnum):
 
 
 def moment(text: str) -> int:
-    """An ISO-8601 date or time, UTC unless it says otherwise, as epoch milliseconds; the parser of an option.
+    """Parses an ISO-8601 date or time into epoch milliseconds. A time without an offset is UTC.
 
     Raises
     ------
     typer.BadParameter
-        When it is none.
+        When the text is not a date or time.
     """
     try:
         parsed = datetime.fromisoformat(text)
@@ -49,13 +41,12 @@ def moment(text: str) -> int:
 
 
 def ago(text: str) -> int:
-    """How long ago, such as 30m, 2h or 7d, or a moment as `moment` takes it, as epoch milliseconds; the parser of an
-    option.
+    """Parses a time in the past into epoch milliseconds: a length such as 30m, 2h or 7d, or what `moment` accepts.
 
     Raises
     ------
     typer.BadParameter
-        When it is neither.
+        When the text is neither.
     """
     if length := re.fullmatch(r"([0-9]{1,6})([smhd])", text):
         return clock.now_ms() - int(length[1]) * _UNITS_MS[length[2]]
@@ -63,12 +54,12 @@ def ago(text: str) -> int:
 
 
 def entity_type(text: str) -> model.EntityType:
-    """An entity type, in the singular or the plural; the parser of an argument.
+    """Parses an entity type, in the singular or the plural.
 
     Raises
     ------
     typer.BadParameter
-        When there is none such.
+        When the text names no entity type.
     """
     singular = text.lower().removesuffix("s")
     for known in ENTITY_TYPES:
@@ -95,7 +86,7 @@ TypeArgument = Annotated[
 OutputOption = Annotated[Output, typer.Option("--output", help="How to print the result.")]
 
 _WHERE: Final = "Where"
-_TARGET_OPTIONS: Final[dict[str, Any]] = {
+TARGET_OPTIONS: Final[dict[str, Any]] = {
     "stack": Annotated[
         str | None,
         typer.Option(
@@ -138,66 +129,4 @@ _TARGET_OPTIONS: Final[dict[str, Any]] = {
         ),
     ],
 }
-
-
-def targeted(function: Callable[..., None]) -> Callable[..., None]:
-    """Makes a command of a function whose first parameter is a `Target`.
-
-    The options that say where to look take that parameter's place, and whatever a user can do something about ends the
-    command with one message.
-    """
-    own = inspect.signature(function, eval_str=True)
-    (first, *others) = own.parameters.values()
-    if first.annotation is not Target:
-        raise TypeError(f"{function.__qualname__} takes {first.annotation!r} first, not a Target")
-
-    @functools.wraps(function)
-    def command(**arguments: Any) -> None:
-        where = {name: arguments.pop(name) for name in _TARGET_OPTIONS}
-        target = Target()
-        with telling(target):
-            target.find(**where)
-            function(target, **arguments)
-
-    options = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=False if name == "local" else None,
-            annotation=annotation,
-        )
-        for name, annotation in _TARGET_OPTIONS.items()
-    ]
-    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in others]
-    command.__signature__ = inspect.Signature([*parameters, *options])  # type: ignore[attr-defined]
-    command.__annotations__ = {each.name: each.annotation for each in (*parameters, *options)}
-    return command
-
-
-@contextmanager
-def telling(target: Target) -> Iterator[None]:
-    """Ends the command with one message, and no traceback, for whatever a user can do something about."""
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        _end(aws.explain(error, target.names))
-    except aws.UserError as error:
-        _end(error)
-    except KeyboardInterrupt:
-        _end(aws.UserError("`iops` was interrupted; run the same command again to go on", INTERRUPTED))
-
-
-def _end(error: aws.UserError) -> None:
-    show.messages().print(f"error: {error}", markup=False, soft_wrap=True)
-    raise typer.Exit(error.exit_code) from None
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps the processor's log off standard output; what went wrong is in the result."""
-    level = logger.log_level
-    logger.setLevel("CRITICAL")
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+"""The options that say where a command looks, by parameter name: what `Target.find` takes."""

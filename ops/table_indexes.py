@@ -1,6 +1,6 @@
-"""Reads the table through its indexes: which there are, what each projects, and their items page by page.
+"""Reads the metrics table through its indexes: which ones there are, what each projects, and their items page by page.
 
-Nothing is written, and no item is read as a whole: what an index does not project is read by key, elsewhere.
+Nothing is written. Whoever needs an attribute that no index projects reads the item by its key.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -9,9 +9,12 @@ from functools import cached_property
 from typing import Any, Final
 
 from functions.entities.item import from_attribute, to_attribute
-from functions.model import EntityType
-from functions.processor.roll import DUE_INDEX
+from functions.model import SECOND_MS, EntityKey, EntityType
+from functions.processor.roll import DUE_INDEX, due_query
+from ops import items
 from ops.aws import UserError
+
+__all__ = ["DUE_INDEX", "HEALTH", "LAST_UPDATED", "SCORED", "SETTINGS", "Index", "Indexes", "Row", "sorted_by"]
 
 HEALTH: Final = "EntityTypeHealthIndex"
 LAST_UPDATED: Final = "LastUpdatedIndex"
@@ -24,30 +27,30 @@ SETTINGS: Final[Mapping[str, str]] = {
 
 _SORTED_BY: Final = {HEALTH: "health_score", LAST_UPDATED: "last_updated"}
 SCORED: Final = ("student", "tutor")
-"""The entity types that have a health_score, so that they are in `HEALTH`."""
+"""The entity types with a health_score, which alone are in `HEALTH`."""
 _KEYS: Final = frozenset({"entity_id", "entity_type"})
 
 Row = dict[str, Any]
-"""An index's item: plain values by attribute."""
+"""An item of an index: plain values by attribute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index as it is in the account."""
+    """An index of the deployed table."""
 
     name: str
     projects: frozenset[str] | None
-    """The attributes in it; None for all."""
+    """The attributes that it projects; None for all."""
 
     def has(self, attribute: str) -> bool:
-        """Whether an attribute can be read from it."""
+        """Whether the index projects an attribute."""
         return self.projects is None or attribute in self.projects
 
 
 class Indexes:
-    """The indexes of one table, which is asked for them when they are needed.
+    """The indexes of one table. They are described once, when one is first needed.
 
-    Whatever is asked of them may raise ClientError and BotoCoreError.
+    Every method may raise ClientError and BotoCoreError.
     """
 
     def __init__(self, dynamodb: Any, table: str) -> None:
@@ -56,18 +59,18 @@ class Indexes:
     @cached_property
     def _found(self) -> Mapping[str, Index]:
         described = self._dynamodb.describe_table(TableName=self._table)["Table"]
-        return {made["IndexName"]: _index(made) for made in described.get("GlobalSecondaryIndexes", ())}
+        return {index["IndexName"]: _index(index) for index in described.get("GlobalSecondaryIndexes", ())}
 
     def __contains__(self, name: str) -> bool:
         return name in self._found
 
     def get(self, name: str) -> Index:
-        """An index.
+        """Returns an index by its name.
 
         Raises
         ------
         UserError
-            When it is switched off in the stack.
+            When the stack does not have it.
         """
         if name not in self._found:
             raise UserError(
@@ -78,7 +81,7 @@ class Indexes:
         return self._found[name]
 
     def with_attribute(self, entity_type: EntityType, attribute: str) -> Index:
-        """An index from which an attribute of all entities of a type can be read.
+        """Returns an index from which an attribute of all entities of a type can be read.
 
         Raises
         ------
@@ -86,8 +89,8 @@ class Indexes:
             When there is none.
         """
         fitting = (HEALTH, LAST_UPDATED) if entity_type in SCORED else (LAST_UPDATED,)
-        there = [self._found[name] for name in fitting if name in self._found]
-        for index in there:
+        present = [self._found[name] for name in fitting if name in self._found]
+        for index in present:
             if index.has(attribute):
                 return index
         if missing := [name for name in fitting if name not in self._found]:
@@ -97,7 +100,7 @@ class Indexes:
                 f"{' and '.join(missing)} is switched off: set {settings} to true and run `pulumi up`",
                 1,
             )
-        projected = sorted(set().union(*(index.projects or () for index in there)) - _KEYS)
+        projected = sorted(set().union(*(index.projects or () for index in present)) - _KEYS)
         raise UserError(
             f"{attribute} of a {entity_type} is not projected into {' or '.join(fitting)}, so it can be read only "
             f"entity by entity (`iops entity {entity_type} ID`); choose one of {', '.join(projected)}",
@@ -114,22 +117,22 @@ class Indexes:
         limit: int | None = None,
         firing: bool = False,
     ) -> Iterator[Row]:
-        """The items of a type in the index's order; a page is read when the one before is used up.
+        """Yields the items of a type in the index's order. A page is read when the one before is used up.
 
         Parameters
         ----------
         index
             `HEALTH`, sorted by health_score, or `LAST_UPDATED`.
         entity_type
-            Whose.
+            The type of the entities.
         attributes
-            Which, beside the key; those that the index does not project are left out. Default all that it has.
+            The attributes to read beside the key; those that the index does not project are left out. Default all.
         descending
-            From the greatest on.
+            Begin with the greatest.
         limit
-            At most so many, so that no more is read than is wanted.
+            The most items to read.
         firing
-            Only those with an alert now firing; DynamoDB reads, and bills, the others too.
+            Yield only items with an alert now firing. DynamoDB reads, and bills, the others too.
         """
         names = {"#type": "entity_type"}
         request: dict[str, Any] = {
@@ -140,8 +143,8 @@ class Indexes:
             "ScanIndexForward": not descending,
         }
         if attributes is not None:
-            # Named by number: region and others are words of DynamoDB's own.
-            wanted = sorted(_KEYS | {each for each in attributes if index.has(each)})
+            # Attributes get numbers for names, since region and others are reserved words of DynamoDB.
+            wanted = sorted(_KEYS | {attribute for attribute in attributes if index.has(attribute)})
             names |= {f"#a{number}": name for number, name in enumerate(wanted)}
             request["ProjectionExpression"] = ", ".join(f"#a{number}" for number in range(len(wanted)))
         if firing:
@@ -152,12 +155,35 @@ class Indexes:
             request["PaginationConfig"] = {"MaxItems": limit, "PageSize": min(limit, 1_000)}
         request["ExpressionAttributeNames"] = names
         for page in self._dynamodb.get_paginator("query").paginate(**request):
-            for item in page["Items"]:
-                yield {name: from_attribute(value) for name, value in item.items()}
+            yield from map(items.plain_values, page["Items"])
+
+    def due(self, partition: int, now: int, most: int) -> Iterator[tuple[int, EntityKey]]:
+        """Yields when items of a partition of the due index were due, and their keys, longest overdue first.
+
+        Parameters
+        ----------
+        partition
+            Of the due index.
+        now
+            Epoch seconds; items that are due later are left out.
+        most
+            The most items to read.
+
+        Yields
+        ------
+        tuple
+            Epoch ms, and the key.
+        """
+        pages = self._dynamodb.get_paginator("query").paginate(
+            **due_query(self._table, partition, now), PaginationConfig={"MaxItems": most}
+        )
+        for page in pages:
+            for attributes in page["Items"]:
+                yield from_attribute(attributes["due_at"]) * SECOND_MS, items.entity_key(attributes)
 
 
 def sorted_by(index: Index) -> str:
-    """The attribute that an index is sorted by."""
+    """Returns the attribute that an index is sorted by."""
     return _SORTED_BY[index.name]
 
 
@@ -165,5 +191,5 @@ def _index(described: Mapping[str, Any]) -> Index:
     projection = described.get("Projection", {})
     if projection.get("ProjectionType") == "ALL":
         return Index(described["IndexName"], None)
-    keys = {each["AttributeName"] for each in described["KeySchema"]}
+    keys = {key["AttributeName"] for key in described["KeySchema"]}
     return Index(described["IndexName"], _KEYS | keys | set(projection.get("NonKeyAttributes", ())))

@@ -8,9 +8,9 @@ from typing import Any, Final
 from functions.aws import clock
 from functions.entities.alerts import ALERT_TYPES
 from functions.model import DAY_MS, SECOND_MS, EntityKey, EntityType
-from ops.entities.indexes import Indexes
-from ops.quarantine import journal
-from ops.quarantine.journal import Told
+from ops import function_logs
+from ops.function_logs import LoggedAlert
+from ops.table_indexes import Indexes
 
 KNOWN_TYPES: Final = tuple(dict.fromkeys(name for names in ALERT_TYPES.values() for name in names))
 
@@ -51,7 +51,7 @@ class Selection:
         return [each for each, names in ALERT_TYPES.items() if not self.alert_types or self.alert_types & {*names}]
 
 
-def firing(table_indexes: Indexes, selection: Selection) -> list[FiringAlert]:
+def firing(indexes: Indexes, selection: Selection) -> list[FiringAlert]:
     """The alerts that fire now, the oldest first.
 
     Raises
@@ -62,16 +62,14 @@ def firing(table_indexes: Indexes, selection: Selection) -> list[FiringAlert]:
     found = [
         FiringAlert(EntityKey(entity_type, row["entity_id"]), alert_type, **alert)
         for entity_type in selection.entity_types()
-        for row in table_indexes.rows(
-            table_indexes.with_attribute(entity_type, "alerts"), entity_type, ("alerts",), firing=True
-        )
+        for row in indexes.rows(indexes.with_attribute(entity_type, "alerts"), entity_type, ("alerts",), firing=True)
         for alert_type, alert in row["alerts"].items()
         if selection.has(alert_type, alert["severity"])
     ]
     return sorted(found, key=lambda alert: (alert.since, alert.key, alert.alert_type))
 
 
-def follow(logs: Any, function_name: str, since_ms: int, selection: Selection) -> Iterator[Told]:
+def follow(logs: Any, function_name: str, since_ms: int, selection: Selection) -> Iterator[LoggedAlert]:
     """The alerts that the notifier is told of from `since_ms` on, as they come, each `alert_id` once; never ends.
 
     Raises
@@ -83,7 +81,7 @@ def follow(logs: Any, function_name: str, since_ms: int, selection: Selection) -
     read_until = since_ms
     while True:
         looked_at = clock.now_ms()
-        for told in journal.alerts(logs, function_name, max(since_ms, read_until - _LATE_MS)):
+        for told in function_logs.alerts(logs, function_name, max(since_ms, read_until - _LATE_MS)):
             name = str(told.alert.get("alert_id") or told.event_id)
             if name not in seen:
                 seen[name] = told.at_ms

@@ -10,9 +10,10 @@ import typer
 
 from functions.simulator.disorder import Shares
 from functions.simulator.live import STUDENTS
-from ops import show
+from ops import printing
 from ops.aws import UserError
-from ops.command import INTERRUPTED, Output, OutputOption, targeted
+from ops.options import Output, OutputOption
+from ops.running import INTERRUPTED, targeted
 from ops.target import Target
 from ops.traffic import simulate
 
@@ -53,7 +54,7 @@ def command(
     sent = simulate.Sent()
     interrupted = False
     try:
-        with show.progress("sending", "events") as move, _quiet():
+        with printing.progress("sending", "events") as move, _quiet():
             simulate.simulate(kinesis, stream, traffic, sent, report=lambda events: move(events, count or None))
     except KeyboardInterrupt:
         interrupted = True
@@ -84,7 +85,7 @@ def _quiet() -> Iterator[None]:
 
 def _print(sent: simulate.Sent, traffic: simulate.Traffic, stream: str, output: Output) -> None:
     if output is Output.JSON:
-        show.print_json(
+        printing.print_json(
             {
                 "stream": stream,
                 "seed": traffic.seed,
@@ -99,7 +100,7 @@ def _print(sent: simulate.Sent, traffic: simulate.Traffic, stream: str, output: 
             }
         )
         return
-    console = show.output()
+    console = printing.output()
     console.print(
         f"{stream}: {sent.accepted:,} of {sent.records:,} records accepted ({sent.events:,} events) in {sent.calls:,} "
         f"calls and {sent.seconds:.1f} s: {sent.rate:,.0f} records a second."

@@ -11,9 +11,9 @@ from typing import Final
 from functions.entities.item import CALL_METRICS, SESSION_METRICS
 from functions.entities.totals import FIGURES
 from functions.model import EntityType
+from ops import table_indexes
 from ops.aws import UserError
-from ops.entities import indexes
-from ops.entities.indexes import Indexes, Row
+from ops.table_indexes import Indexes, Row
 
 _SUPPLY: Final = ("available_tutors", "active_students")
 RANKED: Final[Mapping[EntityType, tuple[str, ...]]] = {
@@ -49,7 +49,7 @@ class Listed:
 
 
 def ranked(
-    table_indexes: Indexes, entity_type: EntityType, attribute: str, *, ascending: bool = False, limit: int = 20
+    indexes: Indexes, entity_type: EntityType, attribute: str, *, ascending: bool = False, limit: int = 20
 ) -> Listed:
     """The entities of a type with the greatest, or least, values of an attribute; equals in the order of their ids.
 
@@ -64,16 +64,16 @@ def ranked(
         raise UserError(
             f"a {entity_type} has no figure {attribute!r}: choose one of {', '.join(RANKED[entity_type])}", 2
         )
-    index = table_indexes.with_attribute(entity_type, attribute)
+    index = indexes.with_attribute(entity_type, attribute)
     columns = (attribute, *(name for name in _SHOWN[entity_type] if name != attribute), *_ALWAYS)
-    if indexes.sorted_by(index) == attribute:
-        rows = list(table_indexes.rows(index, entity_type, columns, descending=not ascending, limit=limit))
+    if table_indexes.sorted_by(index) == attribute:
+        rows = list(indexes.rows(index, entity_type, columns, descending=not ascending, limit=limit))
         return Listed(index.name, columns, rows, len(rows))
     read = 0
 
     def having() -> Iterator[Row]:
         nonlocal read
-        for row in table_indexes.rows(index, entity_type, columns):
+        for row in indexes.rows(index, entity_type, columns):
             read += 1
             if attribute in row:
                 yield row
@@ -83,7 +83,7 @@ def ranked(
     return Listed(index.name, columns, best, read)
 
 
-def recent(table_indexes: Indexes, entity_types: Sequence[EntityType], *, limit: int = 20) -> Listed:
+def recent(indexes: Indexes, entity_types: Sequence[EntityType], *, limit: int = 20) -> Listed:
     """The entities that changed last, the newest first.
 
     Raises
@@ -91,13 +91,13 @@ def recent(table_indexes: Indexes, entity_types: Sequence[EntityType], *, limit:
     UserError
         When the index is switched off.
     """
-    index = table_indexes.get(indexes.LAST_UPDATED)
+    index = indexes.get(table_indexes.LAST_UPDATED)
     shown = _SHOWN[entity_types[0]] if len(entity_types) == 1 else _SHOWN_OF_ALL
     columns = ("last_updated", *shown, "alerts")
     found = [
         row
         for entity_type in entity_types
-        for row in table_indexes.rows(index, entity_type, columns, descending=True, limit=limit)
+        for row in indexes.rows(index, entity_type, columns, descending=True, limit=limit)
     ]
     found.sort(key=lambda row: row["last_updated"], reverse=True)
     return Listed(index.name, columns, found[:limit], len(found))

@@ -24,7 +24,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LoggedAlert:
     """One alert as the notifier logged it."""
 
     event_id: str
@@ -69,7 +69,7 @@ def lines(logs: Any, function_name: str, words: str, since_ms: int, until_ms: in
             yield Line(event.get("eventId", ""), event["timestamp"], event["message"])
 
 
-def alerts(logs: Any, function_name: str, since_ms: int) -> Iterator[Told]:
+def alerts(logs: Any, function_name: str, since_ms: int) -> Iterator[LoggedAlert]:
     """The alerts that the notifier was told of from `since_ms` (epoch ms) on, in the order in which it logged them.
 
     A repeat of a notification comes again, under the same `alert_id`.
@@ -80,12 +80,12 @@ def alerts(logs: Any, function_name: str, since_ms: int) -> Iterator[Told]:
         When the log group does not exist or cannot be read.
     """
     for line in lines(logs, function_name, _ALERT, since_ms):
-        told = as_object(line.text)
+        told = json_object(line.text)
         if told.get("message") == _ALERT and isinstance(alert := told.get("alert"), dict):
-            yield Told(line.event_id, line.at_ms, str(told.get("source", "")), alert)
+            yield LoggedAlert(line.event_id, line.at_ms, str(told.get("source", "")), alert)
 
 
-def as_object(text: str) -> Mapping[str, Any]:
+def json_object(text: str) -> Mapping[str, Any]:
     """A line's JSON object; empty for a line that is none, as Lambda's own are."""
     try:
         value = json.loads(text)

@@ -1,0 +1,104 @@
+"""What the commands read of an item, beside `functions.entities.item`: keys, plain values, and its facts.
+
+The only module of `ops` that knows in what form facts are stored. Nothing is read from AWS or written.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+
+from functions.entities import packing
+from functions.entities.facts import Fact
+from functions.entities.item import INTERNAL, Attributes, State, from_attribute, to_attribute
+from functions.entities.packing import Hour, UnreadableFacts
+from functions.model import SECOND_MS, EntityKey, from_iso
+
+
+def key_attributes(key: EntityKey) -> Attributes:
+    """Returns an entity's key as DynamoDB takes it."""
+    return {name: to_attribute(value) for name, value in key._asdict().items()}
+
+
+def entity_key(attributes: Attributes) -> EntityKey:
+    """Returns the key of an item, or of a part of it that includes the key."""
+    return EntityKey(from_attribute(attributes["entity_type"]), from_attribute(attributes["entity_id"]))
+
+
+def plain_values(attributes: Attributes) -> dict[str, Any]:
+    """Returns the values of these attributes by name."""
+    return {name: from_attribute(value) for name, value in attributes.items()}
+
+
+def public_values(attributes: Attributes) -> dict[str, Any]:
+    """Returns the values of an item's public attributes by name."""
+    return plain_values({name: value for name, value in attributes.items() if name not in INTERNAL})
+
+
+def due_at_ms(attributes: Attributes) -> int | None:
+    """Returns when the roll has to look at the item, epoch ms; None when nothing changes by itself."""
+    return from_attribute(attributes["due_at"]) * SECOND_MS if "due_at" in attributes else None
+
+
+def unsent_since_ms(attributes: Attributes) -> Iterator[int]:
+    """Yields the time of each notification in an item's outbox, epoch ms."""
+    for notification in from_attribute(attributes.get("outbox", {"L": []})):
+        yield from_iso(json.loads(notification)["timestamp"])
+
+
+def facts_of(state: State) -> list[Fact]:
+    """Returns an item's facts that have an identity."""
+    return list(packing.facts_of(state.facts))
+
+
+def hours_of(state: State) -> list[Hour]:
+    """Returns the hours into which an item's older facts were folded."""
+    return list(packing.hours_of(state.facts.folded))
+
+
+def rows_of_facts(state: State) -> pl.DataFrame:
+    """Returns an item's facts and folded hours, one row each: the columns of `windows.THINGS`."""
+    return packing.things([state.facts])
+
+
+def rows_of_stored_facts(items: Sequence[Attributes], unreadable: tuple[type[Exception], ...]) -> pl.DataFrame:
+    """Returns the facts of many items, one row each; leaves out items without facts and those that cannot be read.
+
+    Parameters
+    ----------
+    items
+        As a scan returns them.
+    unreadable
+        The errors that mean that an item's facts cannot be read.
+
+    Returns
+    -------
+    pl.DataFrame
+        The columns of `windows.THINGS`; `entity` is the item's position.
+    """
+    positions, stored = [], []
+    for position, attributes in enumerate(items):
+        if "facts" not in attributes:
+            continue
+        try:
+            stored.append(packing.read(bytes(attributes["facts"]["B"])))
+        except unreadable:
+            continue
+        positions.append(position)
+    rows = packing.things(stored)
+    return rows.with_columns(entity=pl.Series(positions, dtype=rows.schema["entity"]).gather(rows["entity"]))
+
+
+def facts_are_intact(state: State) -> bool:
+    """Whether an item's facts, written again, are the same bytes."""
+    try:
+        again = packing.pack(packing.facts_of(state.facts), packing.hours_of(state.facts.folded))
+    except UnreadableFacts:
+        return False
+    return again.blob == state.facts.blob
+
+
+def damaged_facts(reason: str) -> Exception:
+    """Returns the error for facts that do not fit together."""
+    return UnreadableFacts(reason)
