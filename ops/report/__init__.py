@@ -1,4 +1,5 @@
-"""The report page: what it shows (`data`), where that comes from (`gather`), its charts (`charts`), its HTML (`page`).
+"""The report page.
 
-Only `gather` reads anything; the rest is pure.
+`data` says what it shows, `gather` reads that from a stack with the `read_...` modules, `charts` draws the figures, and
+`page` writes the HTML. Only `gather` and what it calls read anything.
 """

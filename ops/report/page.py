@@ -1,7 +1,7 @@
 """The report as one HTML file that needs no network: charts, styles and scripts are in it.
 
-Everything that comes from data is text to the page: the template escapes it, JSON is written so that it cannot end its
-element, and the page's own policy lets no script run but the two that are in it. Pure.
+Data is only ever text to the page: the template escapes it, JSON is written so that it cannot end its element, and the
+page's policy allows no script but the two in it. Nothing is read from AWS.
 """
 
 import base64
@@ -15,16 +15,17 @@ from typing import Any, Final
 
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
-from functions.entities.alerts import SEVERITIES
 from functions.model import ENTITY_TYPES, SECOND_MS
-from ops.report.charts import CONFIG, NONE, SEVERITY_MARKS, duration, figure_text, figures, moment, number_of, words
-from ops.report.data import DAYS, Entity, Report
+from ops.report.charts import figures
+from ops.report.charts.figure import CONFIG, SEVERITY_MARKS
+from ops.report.data import DAYS, Report
+from ops.report.sparks import alert_order, spark, spark_order
+from ops.report.wording import NONE, duration, figure_text, moment, number_of, words
 
 _HERE: Final = Path(__file__).parent
-_SPARK_WIDTH: Final = 3 * DAYS
-_SPARK_HEIGHT: Final = 22
+_STYLES: Final = ("colours", "text", "figures", "tables", "forms", "tooltips", "media")
+"""The style sheets in `styles/`, in the order of the cascade."""
 
 COLUMNS: Final = (
     ("sessions_7d", "7 d", "sessions in 7 days"),
@@ -48,13 +49,13 @@ class Tile:
     value: str
     detail: str
     tone: str = ""
-    """A severity, for a number that wants attention."""
+    """A severity, for a number that needs attention; empty otherwise."""
 
 
 def render(report: Report) -> str:
-    """The page."""
-    made = figures(report)
-    charts = {name: figure.spec for name, figure in made.items() if figure.spec is not None}
+    """Returns the page."""
+    drawn = figures(report)
+    charts = {name: figure.spec for name, figure in drawn.items() if figure.spec is not None}
     scripts = [_vega(), _text("page.js")]
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     policy = (
@@ -64,10 +65,10 @@ def render(report: Report) -> str:
     table = report.table
     page: str = _template().render(
         report=report,
-        figures=made,
+        figures=drawn,
         tiles=_tiles(report),
         policy=policy,
-        style=_text("page.css"),
+        style="\n".join(_text(f"styles/{name}.css") for name in _STYLES),
         scripts=scripts,
         charts=_json({"config": CONFIG, "specs": charts}),
         columns=COLUMNS,
@@ -82,10 +83,10 @@ def render(report: Report) -> str:
 def _tiles(report: Report) -> Sequence[Tile]:
     counts, firing, throughput = report.table.counts, report.timeline.firing, report.throughput
     worst = next((severity for severity in SEVERITY_MARKS if firing.get(severity)), "")
-    waiting = sum(each.records for each in report.quarantine.reasons)
+    waiting = sum(reason.records for reason in report.quarantine.reasons)
     took = sorted(batch.took_ms for batch in throughput.batches)
     unreadable = report.table.unreadable
-    kinds = ", ".join(number_of(count, kind) for kind, count in sorted(counts.items(), key=lambda each: -each[1]))
+    kinds = ", ".join(number_of(count, kind) for kind, count in sorted(counts.items(), key=lambda entry: -entry[1]))
     return (
         Tile(
             "entities",
@@ -123,69 +124,6 @@ def _took(ms: float) -> str:
     return f"{ms:,.0f} ms" if ms < SECOND_MS else f"{ms / SECOND_MS:,.1f} s" if ms < 60 * SECOND_MS else duration(ms)
 
 
-# -- small charts -----------------------------------------------------------------------------------------------------
-
-
-def spark(entity: Entity) -> Markup:
-    """What an entity's row has for a chart: sessions day by day, or how two figures compare; empty without any."""
-    if entity.daily:
-        return _bars(entity.daily)
-    for one, other in (("demand_score", "supply_score"), ("active_students", "available_tutors")):
-        if one in entity.figures and other in entity.figures:
-            return _pair((one, entity.figures[one]), (other, entity.figures[other]))
-    return Markup()
-
-
-def _bars(daily: Sequence[int]) -> Markup:
-    most = max(*daily, 1)
-    older, recent = (
-        "".join(_bar(day, daily[day] / most) for day in days) for days in (range(DAYS - 7), range(DAYS - 7, DAYS))
-    )
-    label = (
-        f"{number_of(sum(daily), 'session')} in {DAYS} days, {sum(daily[-7:]):,} in the last 7, "
-        f"at most {max(daily):,} a day"
-    )
-    return _svg(label, Markup('<path class="older" d="{}"/><path class="recent" d="{}"/>').format(older, recent))
-
-
-def _bar(day: int, share: float) -> str:
-    if not share:
-        return f"M{3 * day} {_SPARK_HEIGHT}h2v-1h-2z"
-    height = max(2, round(share * _SPARK_HEIGHT))
-    return f"M{3 * day} {_SPARK_HEIGHT}v-{height}h2v{height}z"
-
-
-def _pair(one: tuple[str, float], other: tuple[str, float]) -> Markup:
-    most = max(one[1], other[1], 1)
-    widths = [max(1, round(value / most * _SPARK_WIDTH)) for _, value in (one, other)]
-    label = ", ".join(f"{words(name)} {figure_text(value)}" for name, value in (one, other))
-    return _svg(
-        label,
-        Markup('<path class="demand" d="M0 2h{}v8h-{}z"/><path class="supply" d="M0 12h{}v8h-{}z"/>').format(
-            widths[0], widths[0], widths[1], widths[1]
-        ),
-    )
-
-
-def _svg(label: str, content: Markup) -> Markup:
-    return Markup('<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>{}</svg>').format(
-        _SPARK_WIDTH, _SPARK_HEIGHT, label, label, content
-    )
-
-
-def spark_order(entity: Entity) -> float | None:
-    """By what the column of small charts is sorted."""
-    return sum(entity.daily) if entity.daily else None
-
-
-def alert_order(entity: Entity) -> int:
-    """By what the column of alerts is sorted: the worst severity, then how many."""
-    return len(entity.firing) + 100 * max((SEVERITIES.index(each.severity) for each in entity.firing), default=0)
-
-
-# -- what the page is made of -----------------------------------------------------------------------------------------
-
-
 @cache
 def _template() -> Any:
     environment = Environment(
@@ -209,7 +147,7 @@ def _text(name: str) -> str:
 
 @cache
 def _vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script; nothing in it may end the element that it is in."""
+    """Returns Vega, Vega-Lite and Vega-Embed as one script, in which nothing ends its element."""
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", r"<\/script").replace("<!--", r"<\!--")
 
@@ -219,6 +157,6 @@ def _sha256(script: str) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON that cannot end the element that it is in, whatever the strings in it say."""
+    """Returns JSON that cannot end its element, whatever its strings are."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.translate({ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"})

@@ -10,6 +10,7 @@ from functions.model import DAY_MS
 from ops import aws, printing
 from ops.aws import UserError
 from ops.options import Output, OutputOption, ago
+from ops.report.data import Report
 from ops.report.gather import Sources, gather
 from ops.running import targeted
 from ops.target import OUTPUTS, Target
@@ -47,8 +48,6 @@ def command(
 
     Example: iops report --stack prod --out monday.html
     """
-    from ops.report.page import render  # its libraries take a second to load, which no other command needs
-
     now_ms = clock.now_ms()
     sources = Sources(
         target.client("dynamodb"),
@@ -69,14 +68,20 @@ def command(
             batches_since_ms=now_ms - _BATCHES_DAYS * DAY_MS if batches_since is None else batches_since,
             report=move,
         )
+    size, entities = _write(report, out), sum(report.table.counts.values())
+    if output is Output.JSON:
+        printing.print_json({"path": str(out), "bytes": size, "entities": entities})
+    else:
+        printing.output().print(f"{out}: {size / 1e6:.1f} MB, {entities:,} entities", markup=False)
+
+
+def _write(report: Report, out: Path) -> int:
+    """Writes the page; returns its size in bytes."""
+    from ops.report.page import render  # its libraries take a second to load, which no other command needs
+
     page = render(report).encode("utf-8", "replace")  # a log may hold half of a character
     try:
         out.write_bytes(page)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror or error}; give another --out", 2) from None
-    if output is Output.JSON:
-        printing.print_json({"path": str(out), "bytes": len(page), "entities": sum(report.table.counts.values())})
-    else:
-        printing.output().print(
-            f"{out}: {len(page) / 1e6:.1f} MB, {sum(report.table.counts.values()):,} entities", markup=False
-        )
+    return len(page)

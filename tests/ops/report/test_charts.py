@@ -8,9 +8,10 @@ import pytest
 import vl_convert
 
 from functions.model import DAY_MS, HOUR_MS, SECOND_MS
-from ops.report import charts
-from ops.report.charts import CONFIG, Figure, duration, figures, listed
+from ops.report.charts import figures
+from ops.report.charts.figure import CONFIG, Figure
 from ops.report.data import DAYS, Balance, Batch, Report, Throughput, Timeline, Traffic
+from ops.report.wording import NONE, duration, listed
 from tests.helpers.deployment import NOW
 from tests.helpers.report_sample import HOSTILE, batch, empty, entity, episode, report
 
@@ -109,8 +110,8 @@ def test_the_timeline_says_what_fires_and_for_how_long() -> None:
         "2 alerts fire now: 1 critical and 1 warning. 1 alert ended in the time shown. The longest has fired for 30 h."
     )
     assert [row[2:6] for row in made.rows] == [
-        ("critical", "firing", "2026-11-23 07:00:00", charts.NONE),
-        ("warning", "firing", "2026-11-22 04:00:00", charts.NONE),
+        ("critical", "firing", "2026-11-23 07:00:00", NONE),
+        ("warning", "firing", "2026-11-22 04:00:00", NONE),
         ("warning", "resolved", "2026-11-22 14:00:00", "2026-11-22 18:00:00"),
     ]
     assert [(each["start"], each["end"]) for each in values(made.spec)] == [
@@ -190,7 +191,7 @@ def test_latency_has_median_and_95th_percentile() -> None:
         "Its oldest record has then waited 950 ms at the 95th percentile."
     )
     empty_batch = figure("latency", with_batches(batch(1, lag_ms=None, records=0)))
-    assert empty_batch.rows[0][1:] == (charts.NONE, "100", "100")
+    assert empty_batch.rows[0][1:] == (NONE, "100", "100")
     assert len(values(empty_batch.spec)) == 2
 
 
@@ -220,7 +221,7 @@ def test_a_subjects_windows_are_parts_of_its_month() -> None:
         "algebra has the most: 40 sessions in 30 days. physics rises most, by 9 in the last 7 days over the 7 before. "
         "algebra falls most, by 5."
     )
-    assert made.rows[1] == ("physics", "9", "9", "9", "9", charts.NONE, charts.NONE, charts.NONE)
+    assert made.rows[1] == ("physics", "9", "9", "9", "9", NONE, NONE, NONE)
 
 
 def test_health_is_coloured_by_the_thresholds_of_the_alerts() -> None:

@@ -12,9 +12,8 @@ from botocore.exceptions import ClientError
 from functions.entities.alerts import AlertRules
 from functions.model import DAY_MS, HOUR_MS, to_iso
 from functions.notifier.handler import journal_line
-from ops.report import gather as gathering
 from ops.report.data import DAYS, Report, Traffic
-from ops.report.gather import Sources, gather
+from ops.report.gather import MOST, Most, Sources, gather
 from tests.helpers.deployment import ENVIRONMENT, NOW, Deployment, deployed, event_json, record
 
 PROCESSOR: Final = "iops-dashboard-processor"
@@ -132,7 +131,7 @@ class World:
         line = journal_line({"source": source, "time": to_iso(self.deployment.clock.ms), "detail": alert})
         self.logs.groups[f"/aws/lambda/{NOTIFIER}"].append((self.deployment.clock.ms, line))
 
-    def gather(self, *, alerts_days: float = 30, batches_days: float = 1) -> Report:
+    def gather(self, *, alerts_days: float = 30, batches_days: float = 1, most: Most = MOST) -> Report:
         now_ms = self.deployment.clock.ms
         self.bucket.objects.update(self.deployment.aws.objects)
         sources = Sources(
@@ -149,6 +148,7 @@ class World:
             AlertRules(),
             now_ms,
             alerts_since_ms=now_ms - round(alerts_days * DAY_MS),
+            most=most,
             batches_since_ms=now_ms - round(batches_days * DAY_MS),
         )
 
@@ -222,15 +222,15 @@ def test_supply_and_demand_are_by_subject_and_region(world: World) -> None:
     ]
 
 
-def test_those_with_most_to_say_are_kept_and_all_are_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathering, "SHOWN", {"student": 2, "tutor": 1, "subject": 1, "region": 1})
+def test_those_with_most_to_say_are_kept_and_all_are_counted(world: World) -> None:
+    most = Most(shown={"student": 2, "tutor": 1, "subject": 1, "region": 1})
     world.deliver(
         session(1, 0, "quiet"),
         *(session(number, 0, "busy") for number in range(2, 5)),
         health(60, "unwell"),
         health(40, "very unwell"),
     )
-    table = world.gather().table
+    table = world.gather(most=most).table
     assert [each.entity_id for each in table.entities] == ["very unwell", "unwell", "tut_1"]
     assert [(each.alert_type, each.severity) for each in table.entities[0].firing] == [("low_health_score", "critical")]
     assert table.counts == {"student": 4, "tutor": 1}
@@ -293,10 +293,9 @@ def test_what_other_sources_tell_in_words_of_their_own_is_passed_over(world: Wor
     assert (timeline.episodes, timeline.note) == ([], "")
 
 
-def test_episodes_beyond_the_most_that_are_shown_are_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathering, "MOST_EPISODES", 2)
+def test_episodes_beyond_the_most_that_are_shown_are_counted(world: World) -> None:
     world.deliver(*(health(score, f"stu_{score}") for score in (60, 61, 40)))
-    timeline = world.gather().timeline
+    timeline = world.gather(most=Most(episodes=2)).timeline
     assert [each.entity_id for each in timeline.episodes] == ["stu_40", "stu_60"]
     assert (timeline.left_out, timeline.firing) == (1, {"critical": 1, "warning": 2})
 
@@ -321,14 +320,12 @@ def test_the_quarantine_is_summed_by_reason(world: World) -> None:
     assert (quarantine.objects, quarantine.read, quarantine.unreadable, quarantine.more) == (3, 3, 0, False)
 
 
-def test_only_the_latest_objects_are_read_and_the_others_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_latest_objects_are_read_and_the_others_counted(world: World) -> None:
     world.deliver(*(b"poison %d" % number for number in range(5)))
-    monkeypatch.setattr(gathering, "MOST_READ", 2)
-    quarantine = world.gather().quarantine
+    quarantine = world.gather(most=Most(objects_read=2)).quarantine
     assert (quarantine.objects, quarantine.read, quarantine.more) == (5, 2, False)
     assert world.bucket.read == list(world.bucket.objects)[:2]
-    monkeypatch.setattr(gathering, "MOST_LISTED", 3)
-    quarantine = world.gather().quarantine
+    quarantine = world.gather(most=Most(objects_listed=3, objects_read=2)).quarantine
     assert (quarantine.objects, quarantine.more) == (3, True)
 
 
@@ -363,9 +360,7 @@ def test_events_from_before_the_days_that_are_shown_are_counted(world: World) ->
     assert (throughput.older_events, [each.events for each in throughput.traffic]) == (2, [1])
 
 
-def test_batches_are_read_hour_by_hour_back_until_there_are_enough(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_are_read_hour_by_hour_back_until_there_are_enough(world: World) -> None:
     for _ in range(4):
         world.deliver(health(90))
         world.deployment.clock.ms += HOUR_MS
@@ -373,8 +368,7 @@ def test_batches_are_read_hour_by_hour_back_until_there_are_enough(
     throughput = world.gather().throughput
     assert [batch.at_ms for batch in throughput.batches] == [NOW + hours * HOUR_MS for hours in range(4)]
     assert throughput.since_ms == throughput.asked_ms == now_ms - DAY_MS
-    monkeypatch.setattr(gathering, "MOST_BATCHES", 2)
-    throughput = world.gather().throughput
+    throughput = world.gather(most=Most(batches=2)).throughput
     assert [batch.at_ms for batch in throughput.batches] == [NOW + hours * HOUR_MS for hours in (2, 3)]
     assert now_ms - 3 * HOUR_MS < throughput.since_ms <= now_ms - 2 * HOUR_MS
     assert throughput.asked_ms == now_ms - DAY_MS

@@ -13,7 +13,8 @@ import pytest
 
 from functions.model import DAY_MS
 from ops.report.data import DAYS, Table
-from ops.report.page import render, spark
+from ops.report.page import render
+from ops.report.sparks import spark
 from tests.helpers.report_sample import HOSTILE, empty, entity, report, student
 
 VOID = frozenset({"meta", "link", "input", "img", "br", "hr"})
