@@ -1,6 +1,6 @@
-"""Reads what the functions have logged: the alerts that the notifier was told of, and any other lines by a pattern.
+"""Reads the functions' logs: the notifications that the notifier has logged, and any other lines by their words.
 
-Everything is read with FilterLogEvents, page by page, and nothing is kept. What a line says is not judged here.
+Reads with FilterLogEvents, page by page.
 """
 
 import json
@@ -17,7 +17,7 @@ class Line:
     """One log event."""
 
     event_id: str
-    """CloudWatch's: the same whenever the line is read again."""
+    """CloudWatch's id: the same whenever the line is read again."""
     at_ms: int
     """When it was logged, epoch ms."""
     text: str
@@ -25,35 +25,36 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LoggedAlert:
-    """One alert as the notifier logged it."""
+    """One notification of an alert, as the notifier logged it."""
 
     event_id: str
-    """Of its line."""
+    """The line's, as `Line.event_id`."""
     at_ms: int
+    """When it was logged, epoch ms."""
     source: str
     """The EventBridge source, such as `iops-dashboard.processor`."""
     alert: Mapping[str, Any]
-    """The event's Detail (contract section 3); other sources than the processor may put anything there."""
+    """The event's Detail (contract section 3). Sources other than the processor may write anything there."""
 
 
 def log_group(function_name: str) -> str:
-    """Where a function logs."""
+    """Returns the name of a function's log group."""
     return f"/aws/lambda/{function_name}"
 
 
 def lines(logs: Any, function_name: str, words: str, since_ms: int, until_ms: int | None = None) -> Iterator[Line]:
-    """The lines of a function that contain these words, in the order of time.
+    """Yields the lines of a function's log that contain these words, in the order of time.
 
     Parameters
     ----------
     logs
         A client of boto3's kind.
     function_name
-        Whose log group is read.
+        The function.
     words
-        What a line must contain, as it stands (CloudWatch Logs user guide, "Filter pattern syntax": a quoted term).
+        What a line must contain, word for word (CloudWatch Logs user guide, "Filter pattern syntax": a quoted term).
     since_ms, until_ms
-        Epoch ms; from the first on, and before the second.
+        Epoch ms: lines from `since_ms` on, and before `until_ms`.
 
     Raises
     ------
@@ -70,9 +71,9 @@ def lines(logs: Any, function_name: str, words: str, since_ms: int, until_ms: in
 
 
 def alerts(logs: Any, function_name: str, since_ms: int) -> Iterator[LoggedAlert]:
-    """The alerts that the notifier was told of from `since_ms` (epoch ms) on, in the order in which it logged them.
+    """Yields the notifications that the notifier has logged from `since_ms` (epoch ms) on, in the order of time.
 
-    A repeat of a notification comes again, under the same `alert_id`.
+    A notification that was delivered twice comes twice, with the same `alert_id`.
 
     Raises
     ------
@@ -80,13 +81,13 @@ def alerts(logs: Any, function_name: str, since_ms: int) -> Iterator[LoggedAlert
         When the log group does not exist or cannot be read.
     """
     for line in lines(logs, function_name, _ALERT, since_ms):
-        told = json_object(line.text)
-        if told.get("message") == _ALERT and isinstance(alert := told.get("alert"), dict):
-            yield LoggedAlert(line.event_id, line.at_ms, str(told.get("source", "")), alert)
+        document = json_object(line.text)
+        if document.get("message") == _ALERT and isinstance(alert := document.get("alert"), dict):
+            yield LoggedAlert(line.event_id, line.at_ms, str(document.get("source", "")), alert)
 
 
 def json_object(text: str) -> Mapping[str, Any]:
-    """A line's JSON object; empty for a line that is none, as Lambda's own are."""
+    """Parses a line's JSON object; empty for a line that is not one, such as Lambda's own lines."""
     try:
         value = json.loads(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Erases what is kept of a person: the item, quarantined records, and their records in batches that were given up.
+"""Erases a person: the item, quarantined records, and their records in batches that the mapping gave up.
 
-An object is removed only after the stream has accepted every record in it that is somebody else's, so a run may be
-interrupted and repeated at any point. What is kept elsewhere is told, not touched: `REMAINS`.
+An object is removed only after the stream has accepted all records of other people in it, so a run may be interrupted
+and repeated at any point. Data elsewhere is not touched; `REMAINS` says what it is.
 """
 
 import json
@@ -13,14 +13,16 @@ from typing import Any, Final, Literal
 from botocore.exceptions import ClientError
 
 from functions.aws.clients import chunks, in_parallel
+from functions.entities.item import Attributes
 from functions.model import EntityKey
+from ops.items import key_attributes, plain_values
 from ops.quarantine import stored_objects
 from ops.quarantine.browse import event_of
 from ops.quarantine.redrive import READS_AT_ONCE, Calls, Outcome
 from ops.quarantine.stored_objects import StoredObject, StoredRecord
 
 PEOPLE: Final[Mapping[str, str]] = {"student": "student_id", "tutor": "tutor_id"}
-"""The types of entities that are people, with the field of a payload that names one."""
+"""The entity types that are people, with the field of a payload that holds their id."""
 
 REMAINS: Final = (
     (
@@ -40,65 +42,65 @@ REMAINS: Final = (
         "dlqRetentionDays are over in the dead-letter queue"
     ),
 )
-"""What is kept of anybody elsewhere, and for how long."""
+"""The data of any person that stays elsewhere, and for how long."""
 REMAINS_OF: Final[Mapping[str, str]] = {
     "student": "tutors' items keep the sessions (time, rating, outcome, subject) under a hash of the session's id, for "
     "32 days; nothing in them names the student",
     "tutor": "students' items name the tutor: their facts for 32 days, from which a rollup may write the tutor's item "
     "anew, and first_session for as long as that student's item is there",
 }
-"""The same of a type."""
+"""The same, for one type of person."""
 
 Status = Literal["found", "removed", "left", "mentioned"]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What the person's item was."""
+    """The person's item."""
 
     last_updated: str
     alerts: Sequence[str]
-    """Types of the alerts that were firing: nobody will be told that they have ended."""
+    """Types of the alerts that were firing. Nobody is notified of their end."""
     removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """An object, or a former version of one, in which the person is."""
+    """An object, or a former version of one, that holds records of the person or mentions them."""
 
     key: str
     version_id: str | None
-    """None for the only or latest version of a bucket that keeps none."""
+    """None for an object in a bucket without versions."""
     latest: bool
     named: Sequence[int] = ()
     """The positions of records that name the person."""
     mentioned: Sequence[int] = ()
-    """The positions of others that cannot be read and hold the id, or hold it where it means something else."""
+    """The positions of other records that hold the id: they cannot be read, or hold it in another field."""
     holds: StoredObject | None = None
-    """What the object holds; None when it is not what the processor or Lambda writes, but holds the id."""
+    """The object, parsed; None when neither the processor nor Lambda wrote it."""
     status: Status = "found"
-    """`mentioned` objects are removed only if that is asked for."""
+    """`mentioned` objects are removed only on request."""
     put: int = 0
-    """How many records of others the stream has accepted."""
+    """How many records of other people the stream has accepted."""
     detail: str = ""
 
     @property
     def others(self) -> list[StoredRecord]:
-        """The records that do not name the person."""
+        """The records of other people."""
         if self.holds is None:
             return []
-        return [entry for position, entry in enumerate(self.holds.records) if position not in self.named]
+        return [record for position, record in enumerate(self.holds.records) if position not in self.named]
 
 
 @dataclass(slots=True)
 class Report:
-    """What was found of a person, and what became of it."""
+    """What was found of a person, and what was done with it."""
 
     item: Item | None = None
     traces: list[Trace] = field(default_factory=list)
 
     def only(self, *statuses: Status) -> list[Trace]:
-        """The objects that ended so."""
+        """Returns the objects with one of these statuses."""
         return [trace for trace in self.traces if trace.status in statuses]
 
 
@@ -112,7 +114,7 @@ def find(
     mentions: bool = False,
     report: Callable[[int, int], None] = lambda _objects, _all: None,
 ) -> Report:
-    """Looks for a person in the table and in every version of every object of the quarantine; changes nothing.
+    """Searches the table and every version of every object of the quarantine for a person. Changes nothing.
 
     Parameters
     ----------
@@ -123,19 +125,20 @@ def find(
     person
         A student or a tutor.
     mentions
-        Whether a record that only mentions the person counts as one that names them.
+        Whether a record that only mentions the person counts as theirs.
     report
-        Called with how many versions were read, each time, and the number of all.
+        Called after each read with the number of versions just read and the number of all versions.
 
     Raises
     ------
     ClientError, BotoCoreError
         When a call fails after the client's own retries.
     """
-    found = Report(_item(dynamodb.get_item(TableName=table, Key=_key(person), ConsistentRead=True).get("Item")))
+    answer = dynamodb.get_item(TableName=table, Key=key_attributes(person), ConsistentRead=True)
+    found = Report(_item(answer.get("Item")))
     versions = list(_versions(s3, bucket))
     for part in chunks(versions, READS_AT_ONCE):
-        for version, body in zip(part, in_parallel(lambda each: _read(s3, bucket, each), part), strict=True):
+        for version, body in zip(part, in_parallel(lambda version: _read(s3, bucket, version), part), strict=True):
             if body is not None and (trace := _trace(version, body, person, mentions=mentions)) is not None:
                 found.traces.append(trace)
         report(len(part), len(versions))
@@ -156,8 +159,8 @@ def forget(
 ) -> None:
     """Removes what was found.
 
-    The item goes last, whatever it says by then: a condition on what was read would fail for those of whom much
-    arrives. An event that comes meanwhile, or later, makes a new one.
+    The item is deleted last and without a condition, because a condition on its version would fail for a person with
+    many events. An event that arrives later makes a new item.
 
     Parameters
     ----------
@@ -166,9 +169,9 @@ def forget(
     bucket, stream, table
         Names.
     person
-        Whom `find` was asked for.
+        The person that was passed to `find`.
     found
-        What it has found; kept up to date.
+        What `find` has returned; it is kept up to date.
     report
         Called for each object with 1 and the number of all.
 
@@ -183,35 +186,31 @@ def forget(
         if trace.latest and trace.others and trace.holds is not None:
             trace = _put_others(s3, kinesis, bucket, stream, trace, trace.holds)
         if trace.status == "found":
-            if trace.version_id is not None or not trace.put:  # else it went with its last record
+            if trace.version_id is not None or not trace.put:  # otherwise `Calls` has removed the object
                 _delete(s3, bucket, trace)
             trace = replace(trace, status="removed")
         found.traces[position] = trace
         report(1, len(positions))
-    old = dynamodb.delete_item(TableName=table, Key=_key(person), ReturnValues="ALL_OLD").get("Attributes")
+    old = dynamodb.delete_item(TableName=table, Key=key_attributes(person), ReturnValues="ALL_OLD").get("Attributes")
     if (item := _item(old)) is not None:
         found.item = replace(item, removed=True)
 
 
-def _key(person: EntityKey) -> dict[str, dict[str, str]]:
-    return {"entity_id": {"S": person.entity_id}, "entity_type": {"S": person.entity_type}}
-
-
-def _item(attributes: Mapping[str, Any] | None) -> Item | None:
+def _item(attributes: Attributes | None) -> Item | None:
     if not attributes:
         return None
-    firing = attributes.get("alerts", {}).get("M", {})
-    return Item(attributes.get("last_updated", {}).get("S", ""), sorted(firing))
+    values = plain_values({name: attributes[name] for name in ("last_updated", "alerts") if name in attributes})
+    return Item(values.get("last_updated", ""), sorted(values.get("alerts", ())))
 
 
 def _versions(s3: Any, bucket: str) -> Iterator[Trace]:
-    """Every version of every object; of a bucket that keeps none, the objects."""
-    for place in stored_objects.prefixes(""):
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=place):
-            for each in page.get("Versions", ()):
-                latest = bool(each.get("IsLatest", True))
-                version_id = each.get("VersionId", "null")
-                yield Trace(each["Key"], None if latest and version_id == "null" else version_id, latest)
+    """Yields every version of every object; in a bucket without versions, the objects."""
+    for prefix in stored_objects.prefixes(""):
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+            for version in page.get("Versions", ()):
+                latest = bool(version.get("IsLatest", True))
+                version_id = version.get("VersionId", "null")
+                yield Trace(version["Key"], None if latest and version_id == "null" else version_id, latest)
 
 
 def _which(trace: Trace) -> dict[str, str]:
@@ -224,12 +223,12 @@ def _read(s3: Any, bucket: str, trace: Trace) -> bytes | None:
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("NoSuchKey", "NoSuchVersion"):
             raise
-        return None  # someone else has removed it
+        return None  # someone else has removed the object
     return body
 
 
 def _trace(version: Trace, body: bytes, person: EntityKey, *, mentions: bool) -> Trace | None:
-    """What an object has of the person; None for nothing."""
+    """Returns what an object holds of the person; None when it holds nothing."""
     try:
         holds = stored_objects.parse(version.key, body)
     except (ValueError, RecursionError) as error:
@@ -239,22 +238,22 @@ def _trace(version: Trace, body: bytes, person: EntityKey, *, mentions: bool) ->
         return replace(version, status="found" if mentions else "mentioned", detail=detail)
     named: list[int] = []
     mentioned: list[int] = []
-    for position, entry in enumerate(holds.records):
-        if _names(entry, person):
+    for position, record in enumerate(holds.records):
+        if _names(record, person):
             named.append(position)
-        elif _mentions(entry.data, person.entity_id):
+        elif _mentions(record.data, person.entity_id):
             (named if mentions else mentioned).append(position)
     if not named and not mentioned:
         return None
     return replace(version, named=named, mentioned=mentioned, holds=holds, status="found" if named else "mentioned")
 
 
-def _names(entry: StoredRecord, person: EntityKey) -> bool:
-    """Whether a record names the person where an event does, or was put under their id."""
-    event = event_of(entry.data)
+def _names(record: StoredRecord, person: EntityKey) -> bool:
+    """Whether a record has the person's id in the field for it, or as its partition key."""
+    event = event_of(record.data)
     payload = event.get("payload") if isinstance(event, dict) else None
     value = payload.get(PEOPLE[person.entity_type]) if isinstance(payload, dict) else None
-    return _is(value, person.entity_id) or entry.partition_key == person.entity_id
+    return _is(value, person.entity_id) or record.partition_key == person.entity_id
 
 
 def _is(value: Any, entity_id: str) -> bool:
@@ -266,7 +265,7 @@ def _mentions(data: bytes, entity_id: str) -> bool:
 
 
 def _holds(data: bytes, entity_id: str) -> bool:
-    """Whether the id's bytes are in there, and not as a part of another word; as text or as JSON writes it."""
+    """Whether the data holds the id, as text or as JSON writes it, and not as a part of another word."""
     return any(
         re.search(rb"(?<![\w-])" + re.escape(spelled.encode()) + rb"(?![\w-])", data)
         for spelled in {entity_id, json.dumps(entity_id)[1:-1]}
@@ -274,21 +273,21 @@ def _holds(data: bytes, entity_id: str) -> bool:
 
 
 def _somewhere(value: Any, entity_id: str) -> bool:
-    """Whether a JSON value is the id or has it somewhere inside."""
+    """Whether a JSON value is the id or holds it at any depth."""
     pending = [value]
     while pending:
-        each = pending.pop()
-        if isinstance(each, dict):
-            pending += [*each.keys(), *each.values()]
-        elif isinstance(each, list):
-            pending += each
-        elif _is(each, entity_id):
+        current = pending.pop()
+        if isinstance(current, dict):
+            pending += [*current.keys(), *current.values()]
+        elif isinstance(current, list):
+            pending += current
+        elif _is(current, entity_id):
             return True
     return False
 
 
 def _put_others(s3: Any, kinesis: Any, bucket: str, stream: str, trace: Trace, holds: StoredObject) -> Trace:
-    """Puts everybody else's records of a batch back on the stream and removes the object, or says why it is left."""
+    """Puts the records of other people back on the stream and removes the object. It stays if one is refused."""
     outcomes: list[Outcome] = []
     calls = Calls(s3, kinesis, bucket, stream, outcomes.append)
     calls.add(holds, trace.others)

@@ -1,9 +1,9 @@
-"""Checks every item of the table against what it is made of, and rewrites on request those that differ.
+"""Compares every item of the table with its own facts and registers, and rewrites on request the items that differ.
 
-Each item's public attributes and what its indexes need are recomputed from its own facts and registers at its own
-`as_of`, by the processor's core. Alert states are no function of these (they remember what was told) and are judged by
-the processor alone, so they are not compared; nor are facts and registers, which are what the rest is compared with,
-nor a rollup's figures, which are made of other items: the next rollup corrects them.
+The processor's core recomputes each item's public attributes, and those of its indexes, from the item's own facts and
+registers at its own `as_of`. Three things are not compared: alert states, which remember what was sent and which only
+the processor may judge; facts and registers, from which the rest is recomputed; and a rollup's figures, which come from
+other items and which the next rollup corrects.
 """
 
 import threading
@@ -18,17 +18,17 @@ from functions.aws import clock
 from functions.aws.clients import back_off, chunks
 from functions.aws.deadline import Deadline
 from functions.aws.table import MetricsTable
-from functions.entities import packing
 from functions.entities.arrivals import Arrivals
 from functions.entities.item import Attributes, AttributeValue, State, differs, from_attribute, parse, to_attribute
 from functions.entities.plan import Rules, Write, plan
 from functions.model import SECOND_MS, EntityKey, to_iso
+from ops.items import damaged_facts, due_at_ms, entity_key, facts_are_intact
 
 OVERDUE_SECONDS: Final = 900
-"""How long past its `due_at` the roll may leave an item: three of its default intervals."""
+"""How long after its `due_at` an item counts as overdue: three of the roll's default intervals."""
 
 _REMEMBERED: Final = frozenset({"alerts", "alert_episodes", "outbox", "version", "as_of"})
-"""Attributes that are no function of facts, registers and as_of."""
+"""Attributes that do not follow from facts, registers and `as_of`."""
 _DUE: Final = frozenset({"due_at", "due_partition"})
 _NOT_INTACT: Final = "the facts and the names that they refer to do not fit"
 _NOT_READABLE: Final = (
@@ -42,11 +42,11 @@ _NO_DEADLINE: Final = Deadline(lambda: 2**31)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """An attribute that is not what its item's facts and registers make of it."""
+    """An attribute that does not follow from its item's facts and registers."""
 
     attribute: str
     stored: Any
-    """As a plain value; None where there is none."""
+    """A plain value; None when the item does not have the attribute."""
     recomputed: Any
 
 
@@ -56,16 +56,16 @@ class Differing:
 
     key: EntityKey
     as_of: int
-    """Epoch ms, the moment for which it was recomputed."""
+    """The moment for which it was recomputed, epoch ms."""
     differences: Sequence[Difference]
     repaired: bool = False
     problem: str = ""
-    """Why it could not be repaired."""
+    """Why it could not be repaired; empty when it could."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """An item that this release cannot read, or not recompute."""
+    """An item that this release cannot read or cannot recompute."""
 
     key: EntityKey
     reason: str
@@ -73,7 +73,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """An item at which the roll should have looked."""
+    """An item that the roll should have processed."""
 
     key: EntityKey
     due_at: int
@@ -82,21 +82,21 @@ class Overdue:
 
 @dataclass(slots=True)
 class Report:
-    """What an audit has found."""
+    """The result of an audit."""
 
     items: int = 0
-    """How many were looked at."""
+    """How many items were compared."""
     differing: list[Differing] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     overdue: list[Overdue] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is left to look at."""
-        return not self.unreadable and not self.overdue and all(each.repaired for each in self.differing)
+        """Whether no item needs attention: a difference that was repaired does not."""
+        return not self.unreadable and not self.overdue and all(item.repaired for item in self.differing)
 
-    def take(self, other: "Report") -> None:
-        """Adds what another part of the table has brought."""
+    def add(self, other: "Report") -> None:
+        """Adds the result for another part of the table."""
         self.items += other.items
         self.differing += other.differing
         self.unreadable += other.unreadable
@@ -112,22 +112,22 @@ def audit(
     overdue_seconds: int = OVERDUE_SECONDS,
     report: Callable[[int], None] = lambda _items: None,
 ) -> Report:
-    """Reads the whole table and compares each item with its recomputation; writes nothing.
+    """Reads the whole table and compares each item with its recomputation. Writes nothing.
 
     Parameters
     ----------
     dynamodb
         A client of boto3's kind.
     table
-        Its name.
+        The metrics table's name.
     rules
-        The processor's settings: reminders are among what an item is due for.
+        The processor's settings, on which the time of the next reminder depends.
     segments
-        How many parts of the table to scan side by side.
+        How many parts of the table to scan in parallel.
     overdue_seconds
-        From when on an item that is due counts as overdue.
+        How long an item may be due before it counts as overdue.
     report
-        Called with the number of items of each page, from the threads that scan.
+        Called by the scanning threads with the number of items of each page.
 
     Raises
     ------
@@ -138,38 +138,38 @@ def audit(
     stopped = threading.Event()
 
     def scan(segment: int) -> Report:
-        found = Report()
+        scanned = Report()
         for page in dynamodb.get_paginator("scan").paginate(TableName=table, Segment=segment, TotalSegments=segments):
             if stopped.is_set():
                 break
-            found.take(examine(page["Items"], rules, latest_due))
+            scanned.add(examine(page["Items"], rules, latest_due))
             report(len(page["Items"]))
-        return found
+        return scanned
 
-    made = Report()
+    whole = Report()
     with ThreadPoolExecutor(segments, thread_name_prefix="scan") as pool:
         try:
-            for scanned in [pool.submit(scan, segment) for segment in range(segments)]:
-                made.take(scanned.result())
+            for segment in [pool.submit(scan, segment) for segment in range(segments)]:
+                whole.add(segment.result())
         finally:
             stopped.set()  # so that the other segments end soon after an error or Ctrl-C
-    made.differing.sort(key=lambda each: each.key)
-    made.unreadable.sort(key=lambda each: each.key)
-    made.overdue.sort(key=lambda each: each.key)
-    return made
+    whole.differing.sort(key=lambda item: item.key)
+    whole.unreadable.sort(key=lambda item: item.key)
+    whole.overdue.sort(key=lambda item: item.key)
+    return whole
 
 
 def examine(items: Sequence[Attributes], rules: Rules, latest_due: int) -> Report:
-    """The findings among items as a scan gives them; due at or before `latest_due` (epoch seconds) is overdue."""
+    """Compares items as a scan returns them. An item due at or before `latest_due` (epoch seconds) is overdue."""
     found = Report(items=len(items))
     states = []
     for attributes in items:
-        key = EntityKey(attributes["entity_type"]["S"], attributes["entity_id"]["S"])
+        key = entity_key(attributes)
         try:
             state = parse(attributes)
-            due_at = from_attribute(attributes["due_at"]) if "due_at" in attributes else None
-            if due_at is not None and due_at <= latest_due:
-                found.overdue.append(Overdue(key, due_at))
+            due_ms = due_at_ms(attributes)
+            if due_ms is not None and due_ms <= latest_due * SECOND_MS:
+                found.overdue.append(Overdue(key, due_ms // SECOND_MS))
         except _NOT_READABLE as error:
             found.unreadable.append(Unreadable(key, f"it cannot be read: {error!r}"))
         else:
@@ -184,34 +184,25 @@ def examine(items: Sequence[Attributes], rules: Rules, latest_due: int) -> Repor
 
 
 def _recomputed(states: Sequence[State], rules: Rules) -> list[State | BaseException]:
-    """Each state as the processor would have written it at the state's own `as_of`, or why it cannot be."""
+    """Returns each state as the processor would have written it at its own `as_of`, or the error that prevents it."""
     if not states:
         return []
     try:
         planned = plan(states, Arrivals.none([state.key for state in states]), 0, rules).after
         return [
-            after if _is_intact(state.facts) else packing.UnreadableFacts(_NOT_INTACT)
+            after if facts_are_intact(state) else damaged_facts(_NOT_INTACT)
             for after, state in zip(planned, states, strict=True)
         ]
     except _NOT_READABLE as error:
         if len(states) == 1:
             return [error]
-        return [each for state in states for each in _recomputed([state], rules)]
-
-
-def _is_intact(facts: packing.Packed) -> bool:
-    """Whether an item's facts are what packing them again gives."""
-    try:
-        again = packing.pack(packing.facts_of(facts), packing.hours_of(facts.folded))
-    except packing.UnreadableFacts:
-        return False
-    return again.blob == facts.blob
+        return [result for state in states for result in _recomputed([state], rules)]
 
 
 def _differences(state: State, after: State) -> list[Difference]:
     ignored = _REMEMBERED
     if after.alerts != state.alerts:
-        ignored |= _DUE  # which is then that of alerts judged anew
+        ignored |= _DUE  # they follow from alerts that are judged again
     expected = {**after.stored, "last_updated": to_attribute(to_iso(state.as_of))}
     return [
         Difference(name, _shown(state.stored.get(name)), _shown(expected.get(name)))
@@ -231,39 +222,38 @@ def _shown(attribute: AttributeValue | None) -> Any:
 def repair(
     differing: Sequence[Differing], table: str, rules: Rules, *, report: Callable[[int], None] = lambda _items: None
 ) -> None:
-    """Rewrites these items as of now through the processor's core and its conditional write; `repaired` and `problem`
-    of each say what became of it.
+    """Rewrites items as of now, with the processor's core and its conditional write; sets their `repaired` and `problem`.
 
-    Alerts are judged with it, as with every write; what there is to tell stays in the outboxes for the next roll.
+    The write judges alerts, as every write does. New notifications stay in the outboxes; the next roll sends them.
 
     Parameters
     ----------
     differing
-        From `audit`.
+        What `audit` has found.
     table
-        Its name; the processor's own client reads and writes it.
+        The metrics table's name; the processor's own client reads and writes it.
     rules
-        The deployed processor's settings: others would judge alerts wrongly.
+        The deployed processor's settings; with others alerts would be judged wrongly.
     report
-        Called with the number of items that are through.
+        Called with the number of items that were processed.
     """
     for part in chunks(differing, _REPAIRS_AT_ONCE):
-        problems = _rewrite([each.key for each in part], MetricsTable(table), rules)
-        for each in part:
-            each.problem = problems.get(each.key, "")
-            each.repaired = not each.problem
+        problems = _rewrite([item.key for item in part], MetricsTable(table), rules)
+        for item in part:
+            item.problem = problems.get(item.key, "")
+            item.repaired = not item.problem
         report(len(part))
 
 
 def _rewrite(keys: Sequence[EntityKey], table: MetricsTable, rules: Rules) -> dict[EntityKey, str]:
-    """Reads, plans and writes until no race is lost; gives by key why an item could not be rewritten."""
+    """Reads, plans and writes until no race is lost; returns by key why an item could not be rewritten."""
     problems: dict[EntityKey, str] = {}
     for attempt in range(_RACES):
         if attempt:
             back_off(attempt)
         read = table.read(keys, _NO_DEADLINE)
         problems |= read.failed
-        # An item that has gone meanwhile must not come back.
+        # Do not recreate an item that was deleted meanwhile.
         states = [state for state in read.states.values() if state.version]
         if not states:
             return problems
@@ -279,7 +269,7 @@ def _rewrite(keys: Sequence[EntityKey], table: MetricsTable, rules: Rules) -> di
 
 
 def _renewed(state: State, now_ms: int) -> Write:
-    """A write of what differs in nothing but when it was written, which the processor would not make."""
+    """Returns a write that changes only when the item was written; the processor itself never makes one."""
     version, as_of = state.version + 1, max(now_ms, state.as_of)
     when = {"version": version, "as_of": as_of, "last_updated": to_iso(as_of)}
     stored = state.stored | {name: to_attribute(value) for name, value in when.items()}

@@ -1,5 +1,6 @@
-"""`audit`: recomputes what is stored."""
+"""`audit`: compares every item with what its facts make of it, and repairs on request."""
 
+import dataclasses
 import json
 from typing import Annotated, Any
 
@@ -74,31 +75,28 @@ def command(
 
 
 def _json(report: audit.Report, table: str, *, deployed_rules: bool) -> Any:
-    """An audit's report."""
+    """Returns an audit's report as JSON values."""
     return {
         "table": table,
         "settings": "deployed" if deployed_rules else "default",
         "items": report.items,
         "differing": [
             {
-                **each.key._asdict(),
-                "as_of": to_iso(each.as_of),
-                "differences": [
-                    {"attribute": one.attribute, "stored": one.stored, "recomputed": one.recomputed}
-                    for one in each.differences
-                ],
-                "repaired": each.repaired,
-                "problem": each.problem,
+                **item.key._asdict(),
+                "as_of": to_iso(item.as_of),
+                "differences": [dataclasses.asdict(difference) for difference in item.differences],
+                "repaired": item.repaired,
+                "problem": item.problem,
             }
-            for each in report.differing
+            for item in report.differing
         ],
-        "unreadable": [{**each.key._asdict(), "reason": each.reason} for each in report.unreadable],
-        "overdue": [{**each.key._asdict(), "due_at": to_iso(each.due_at * SECOND_MS)} for each in report.overdue],
+        "unreadable": [{**item.key._asdict(), "reason": item.reason} for item in report.unreadable],
+        "overdue": [{**item.key._asdict(), "due_at": to_iso(item.due_at * SECOND_MS)} for item in report.overdue],
     }
 
 
 def _print(report: audit.Report, *, deployed_rules: bool, repaired: bool) -> None:
-    """An audit's report, a row for each attribute that differs."""
+    """Prints an audit's report, a row for each attribute that differs."""
     console = printing.output()
     if report.differing:
         rows = printing.table(
@@ -106,18 +104,19 @@ def _print(report: audit.Report, *, deployed_rules: bool, repaired: bool) -> Non
         )
         for item in report.differing:
             outcome = ("yes" if item.repaired else f"no: {item.problem}",) if repaired else ()
-            for one in item.differences:
-                values = (one.attribute, _shown(one.stored), _shown(one.recomputed), to_iso(item.as_of), *outcome)
+            for difference in item.differences:
+                stored, recomputed = _shown(difference.stored), _shown(difference.recomputed)
+                values = (difference.attribute, stored, recomputed, to_iso(item.as_of), *outcome)
                 rows.add_row(_name(item.key), *map(printing.cell, values))
         console.print(rows)
     printing.print_some(
-        console, [f"unreadable {_name(each.key)}: {each.reason}" for each in report.unreadable], "items"
+        console, [f"unreadable {_name(item.key)}: {item.reason}" for item in report.unreadable], "items"
     )
-    overdue = sorted(report.overdue, key=lambda each: each.due_at)
+    overdue = sorted(report.overdue, key=lambda item: item.due_at)
     printing.print_some(
-        console, [f"overdue {_name(each.key)}: due {to_iso(each.due_at * SECOND_MS)}" for each in overdue], "items"
+        console, [f"overdue {_name(item.key)}: due {to_iso(item.due_at * SECOND_MS)}" for item in overdue], "items"
     )
-    attributes = sum(len(each.differences) for each in report.differing)
+    attributes = sum(len(item.differences) for item in report.differing)
     console.print(
         f"{report.items:,} items: {len(report.differing):,} differ in {attributes:,} attributes, "
         f"{len(report.unreadable):,} are unreadable, {len(report.overdue):,} are overdue."
