@@ -1,4 +1,4 @@
-"""How the commands reach AWS: clients, and what to tell people when a call fails."""
+"""How the commands reach AWS: clients, the deployed settings, and messages for errors."""
 
 import os
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ _TARGETS: Final = {
     "GetFunctionConfiguration": ("function", "lambda:GetFunctionConfiguration"),
     "Invoke": ("function", "lambda:InvokeFunction"),
 }
-"""What an operation is about, and the permission it takes."""
+"""By operation, the kind of thing that it is about, and the permission that it needs."""
 _MISSING: Final = frozenset(
     {
         *("NoSuchBucket", "ResourceNotFoundException", "404", "NotFound", "NotFoundException"),
@@ -90,7 +90,7 @@ _AGAIN: Final = "run the same command again, which goes on where this one stoppe
 
 
 class UserError(Exception):
-    """What the user has to know in one message, and the exit code that goes with it."""
+    """An error that the user can act on: ends the command with this message and exit code."""
 
     def __init__(self, message: str, exit_code: int = GENERAL) -> None:
         super().__init__(message)
@@ -98,7 +98,7 @@ class UserError(Exception):
 
 
 def configure(region: str | None, profile: str | None, endpoint_url: str | None) -> None:
-    """Sets whom all clients of this process talk to, those that the processor's modules make included."""
+    """Sets where all clients of this process connect to, including those of the functions' modules."""
     if endpoint_url:
         os.environ["AWS_ENDPOINT_URL"] = endpoint_url
     boto3.setup_default_session(region_name=region, profile_name=profile)
@@ -106,7 +106,7 @@ def configure(region: str | None, profile: str | None, endpoint_url: str | None)
 
 
 def client(service: str, read_timeout: int = 60) -> Any:
-    """A client for a person's machine: patient with a slow network, and with throttling; times in seconds."""
+    """Makes a client of boto3's kind that is patient with a slow network and with throttling; timeout in seconds."""
     path_style = {"addressing_style": "path"} if service == "s3" and "AWS_ENDPOINT_URL" in os.environ else None
     retries = {"mode": "standard", "max_attempts": 6}
     return boto3.client(
@@ -115,12 +115,12 @@ def client(service: str, read_timeout: int = 60) -> Any:
 
 
 def deployed_rules(function: str) -> Rules:
-    """The thresholds with which a processor is deployed; errors as those of `deployed_config`."""
+    """Reads the deployed processor's rules; raises as `deployed_config` does."""
     return deployed_config(function).rules
 
 
 def deployed_config(function: str) -> ProcessorConfig:
-    """The settings with which a processor is deployed.
+    """Reads the deployed processor's settings.
 
     Raises
     ------
@@ -136,22 +136,22 @@ def deployed_config(function: str) -> ProcessorConfig:
 
 
 def is_denied(error: ClientError) -> bool:
-    """Whether AWS refused a call for want of permission."""
+    """Whether AWS refused a call because a permission is missing."""
     return error.response["Error"].get("Code", "") in _DENIED
 
 
 def is_missing(error: ClientError) -> bool:
-    """Whether what a call was about does not exist."""
+    """Whether the thing that a call was about does not exist."""
     return error.response["Error"].get("Code", "") in _MISSING
 
 
 def is_throttled(error: ClientError) -> bool:
-    """Whether AWS answers too many calls already."""
+    """Whether AWS refused a call because there are too many."""
     return error.response["Error"].get("Code", "") in _THROTTLED
 
 
 def explain(error: BotoCoreError | ClientError, names: Mapping[str, str]) -> UserError:
-    """An AWS error in words: what happened, to what, and what to do next.
+    """Puts an AWS error into words: what happened, to what, and what to do next.
 
     Parameters
     ----------

@@ -12,8 +12,10 @@ import polars as pl
 from functions.entities import packing
 from functions.entities.facts import Fact
 from functions.entities.item import INTERNAL, Attributes, State, from_attribute, to_attribute
-from functions.entities.packing import Hour, UnreadableFacts
+from functions.entities.packing import UnreadableFacts
 from functions.model import SECOND_MS, EntityKey, from_iso
+
+Hour = packing.Hour
 
 
 def key_attributes(key: EntityKey) -> Attributes:

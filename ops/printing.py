@@ -1,4 +1,4 @@
-"""What the commands print: tables for people, JSON for programs; progress on standard error where it is a terminal."""
+"""How the commands print: tables for people, JSON for programs, and progress on standard error if it is a terminal."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -27,27 +27,27 @@ from functions.model import to_iso
 
 _MOST_LINES = 20
 _NO_TERMINAL_WIDTH = 1_000
-"""So that nothing is cut off or wrapped where no terminal has a width."""
+"""The width for output that is no terminal, so that nothing is cut off or wrapped."""
 
 
 _UNPRINTABLE: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""What a terminal takes for a command, what turns the direction of a line, and what is no character."""
+"""Control characters, characters that change the direction of a line, and surrogates."""
 
 
 def escaped(text: str) -> str:
-    """Text of unknown origin as it may be shown on a terminal: control characters as `\\x1b`, line breaks kept."""
+    """Makes text of unknown origin safe for a terminal: control characters become `\\x1b`, line breaks stay."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def cell(text: str) -> Text:
-    """Text of unknown origin for a table, as it is and without markup."""
+    """Returns text of unknown origin as a table's cell: escaped, and without markup."""
     return Text(escaped(text))
 
 
 class _Console(Console):
-    """Shows data of unknown origin without doing what it says to the terminal, `cell` or not."""
+    """A console that escapes all text that it prints, whether `cell` has escaped it or not."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -58,23 +58,23 @@ _COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def output() -> Console:
-    """Standard output, for results."""
+    """Returns standard output, for results."""
     return _Console(highlight=False, width=None if sys.stdout.isatty() else _NO_TERMINAL_WIDTH)
 
 
 def messages() -> Console:
-    """Standard error, for errors and progress."""
+    """Returns standard error, for errors and progress."""
     return _Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _NO_TERMINAL_WIDTH)
 
 
 def print_json(value: Any, *, line: bool = False) -> None:
-    """One JSON document on standard output; as one line, at once, where more follow."""
+    """Prints a JSON document on standard output; with `line` as one line that is written at once."""
     text = json.dumps(value, indent=None if line else 2, ensure_ascii=False)
     print(_UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text), flush=line)
 
 
 class _Rate(ProgressColumn):
-    """How many of a unit are done a second."""
+    """A column of the progress bar: how many of a unit are done a second."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -86,9 +86,10 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress(title: str, rate_of: str | None = None) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on a terminal, nothing elsewhere; yields what moves it by a number and tells it the total, if known.
+    """Shows a progress bar, on a terminal only.
 
-    Says how many a second, too, where `rate_of` names what they are.
+    Yields a function that takes how much was done since its last call, and the total, or None while that is unknown.
+    With `rate_of`, the name of the unit, the bar also shows how many of them are done a second.
     """
     console = messages()
     rate = (_Rate(rate_of),) if rate_of else ()
@@ -99,16 +100,17 @@ def progress(title: str, rate_of: str | None = None) -> Iterator[Callable[[int, 
 
 
 def table(*columns: str, right: Collection[str] = (), whole: Collection[str] = ()) -> Table:
-    """An empty table with these columns; those on the right are numbers, those that are whole are never broken."""
-    made = Table(box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    """Returns an empty table. Columns named in `right` hold numbers; those in `whole` are never wrapped."""
+    empty = Table(box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for name in columns:
         numeric = name in right
-        made.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric or name in whole)
-    return made
+        justify: JustifyMethod = "right" if numeric else "left"
+        empty.add_column(name, justify=justify, overflow="fold", no_wrap=numeric or name in whole)
+    return empty
 
 
 def print_whole(console: Console, rows: Table) -> None:
-    """A table of data, none of it cut off: where it is wider than the terminal, that wraps its lines."""
+    """Prints a table without cutting anything off. The terminal wraps lines that are too wide for it."""
     needed = console.measure(rows, options=console.options.update(max_width=_NO_TERMINAL_WIDTH)).maximum
     if needed > console.width:
         console = _Console(file=console.file, highlight=False, width=needed)
@@ -116,17 +118,17 @@ def print_whole(console: Console, rows: Table) -> None:
 
 
 def minute(iso: str | None) -> str:
-    """An ISO-8601 time in UTC, to the minute; `-` for none."""
+    """Returns an ISO-8601 time in UTC to the minute; `-` for None."""
     return "-" if iso is None else iso[:16].replace("T", " ")
 
 
 def severity(name: str) -> Text:
-    """A severity in its colour."""
+    """Returns a severity in its colour."""
     return Text(name, style=_COLOURS.get(name, ""))
 
 
 def number(value: Any) -> str:
-    """A figure with its thousands told apart; `-` for none."""
+    """Returns a number with thousands separators; `-` for None."""
     return "-" if value is None else f"{value:,}"
 
 

@@ -1,7 +1,6 @@
-"""Where a command looks: a stack's outputs by name, and clients for the account that it is in.
+"""Where a command looks: a stack's outputs by name, and clients for its account.
 
-The outputs come from the Pulumi CLI, from a file that it has written, or from the local AWS that the demo has left
-running. Nothing here knows what a command does.
+The outputs come from the Pulumi CLI, from a file that it has written, or from the local AWS of the demo.
 """
 
 import json
@@ -17,7 +16,7 @@ from ops.aws import UserError
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LOCAL: Final = ROOT / "build" / "local-aws.json"
-"""Where the demo says how to reach the local AWS that it has left running: `environment`, `outputs` and `pid`."""
+"""The file in which the demo says how to reach the local AWS that it keeps running: `environment`, `outputs`, `pid`."""
 
 OUTPUTS: Final[Mapping[str, str]] = {
     "bucket": "QuarantineBucketName",
@@ -31,16 +30,16 @@ OUTPUTS: Final[Mapping[str, str]] = {
     "stream": "EventStreamName",
     "table": "MetricsTableName",
 }
-"""The stack output in which each thing's name is found."""
+"""The stack output that holds the name of each kind of thing."""
 _SOURCES: Final = "--stack NAME, --stack-outputs FILE, or --local for a running demo"
 
 
 class Target:
-    """A deployed stack. `find` comes first; what is asked for by `name` is remembered for messages."""
+    """A deployed stack. Call `find` first."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
-        """The names that were asked for, by kind: what an error may be about."""
+        """The names that `name` has returned, by kind: an error message may need them."""
         self.outputs: Mapping[str, Any] = {}
         self._source = ""
 
@@ -54,12 +53,12 @@ class Target:
         profile: str | None = None,
         endpoint_url: str | None = None,
     ) -> None:
-        """Reads the outputs from where one of the first three says, and sets whom all clients talk to.
+        """Reads the outputs from the source that one of the first three arguments names, and configures all clients.
 
         Raises
         ------
         UserError
-            When more than one of them is given, or that one has no outputs.
+            When more than one source is given, or its outputs cannot be read.
         """
         given = [
             option
@@ -77,12 +76,12 @@ class Target:
         aws.configure(region or _region_of(self.outputs), profile, endpoint_url)
 
     def name(self, kind: str, given: str | None = None, option: str | None = None) -> str:
-        """The name of a thing of the stack (a queue's URL): as an option of its own gives it, or from the outputs.
+        """Returns the name of a thing of the stack, or a queue's URL: from its own option, or from the outputs.
 
         Raises
         ------
         UserError
-            When there are no outputs, or the name is not among them.
+            When there are no outputs, or they lack the name.
         """
         output = OUTPUTS[kind]
         value = given or self.outputs.get(output)
@@ -101,11 +100,11 @@ class Target:
         return value
 
     def known(self) -> bool:
-        """Whether a stack was given, so that names can be asked for."""
+        """Whether a stack was given."""
         return bool(self._source)
 
     def client(self, service: str, **options: int) -> Any:
-        """A client of boto3's kind; options as `aws.client` has them."""
+        """Returns a client of boto3's kind; the options are those of `aws.client`."""
         return aws.client(service, **options)
 
 
@@ -122,8 +121,10 @@ def _from_pulumi(stack: str) -> Mapping[str, Any]:
     except automation.StackNotFoundError:
         raise UserError(f"there is no stack {stack}: see `pulumi stack ls`", 2) from None
     except (automation.CommandError, RuntimeError, json.JSONDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise UserError(f"the Pulumi CLI could not read the outputs of stack {stack}: {said}; use {file}", 2) from None
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"the Pulumi CLI could not read the outputs of stack {stack}: {reason}; use {file}", 2
+        ) from None
     return {name: output.value for name, output in outputs.items()}
 
 
@@ -146,22 +147,22 @@ def _from_file(file: Path) -> Mapping[str, Any]:
 def _from_local() -> Mapping[str, Any]:
     start = "start one with `make demo KEEP=1`"
     try:
-        kept = json.loads(LOCAL.read_bytes())
+        running = json.loads(LOCAL.read_bytes())
     except FileNotFoundError:
         raise UserError(f"no local AWS is running: {start}", 2) from None
-    endpoint = kept["environment"]["AWS_ENDPOINT_URL"]
+    endpoint = running["environment"]["AWS_ENDPOINT_URL"]
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         direct.open(endpoint, timeout=5).close()
     except urllib.error.HTTPError:
-        pass  # it answers
+        pass  # an error status is an answer too
     except OSError:
         raise UserError(f"the local AWS at {endpoint} does not answer any more: {start}", 2) from None
-    os.environ.update(kept["environment"])
-    return dict(kept["outputs"])
+    os.environ.update(running["environment"])
+    return dict(running["outputs"])
 
 
 def _region_of(outputs: Mapping[str, Any]) -> str | None:
-    """The region that the stack is in, as the ARN of one of its topics tells."""
+    """Returns the stack's region, from the ARN of one of its topics; None without it."""
     parts = str(outputs.get("CriticalTopicArn", "")).split(":")
     return parts[3] if len(parts) > 3 else None

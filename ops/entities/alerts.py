@@ -1,4 +1,4 @@
-"""The alerts that fire now, as the items have them, and those that come, as the notifier's log has them."""
+"""Reads the alerts that fire now from the items, and new notifications from the notifier's log."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from ops.table_indexes import Indexes
 KNOWN_TYPES: Final = tuple(dict.fromkeys(name for names in ALERT_TYPES.values() for name in names))
 
 _LATE_MS: Final = 60 * SECOND_MS
-"""Lines can be read some time after they were logged, and not in their order: so far back each look goes again."""
+"""Lines become readable late and out of order, so each look reads this span again."""
 _REMEMBERED_MS: Final = DAY_MS
 """EventBridge tries to deliver for 24 hours (EventBridge user guide, "Event retry policy"): no repeat is later."""
 _PAUSE_SECONDS: Final = 2.0
@@ -23,7 +23,7 @@ _PAUSE_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class FiringAlert:
-    """An alert that an item has."""
+    """An alert that fires now."""
 
     key: EntityKey
     alert_type: str
@@ -35,58 +35,58 @@ class FiringAlert:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which alerts are wanted; an empty part selects all."""
+    """Which alerts to show; an empty set selects all."""
 
     severities: frozenset[str] = frozenset()
     alert_types: frozenset[str] = frozenset()
 
-    def has(self, alert_type: object, severity: object) -> bool:
-        """Whether such an alert is wanted."""
+    def includes(self, alert_type: object, severity: object) -> bool:
+        """Whether such an alert is selected."""
         return (not self.alert_types or alert_type in self.alert_types) and (
             not self.severities or severity in self.severities
         )
 
     def entity_types(self) -> list[EntityType]:
-        """The types of entities that can have one of them."""
-        return [each for each, names in ALERT_TYPES.items() if not self.alert_types or self.alert_types & {*names}]
+        """Returns the types of entities that can have a selected alert."""
+        return [kind for kind, names in ALERT_TYPES.items() if not self.alert_types or self.alert_types & {*names}]
 
 
 def firing(indexes: Indexes, selection: Selection) -> list[FiringAlert]:
-    """The alerts that fire now, the oldest first.
+    """Reads the alerts that fire now, the oldest first.
 
     Raises
     ------
     UserError
-        When no index has the alerts of a type of entities.
+        When no index projects the alerts of an entity type.
     """
     found = [
         FiringAlert(EntityKey(entity_type, row["entity_id"]), alert_type, **alert)
         for entity_type in selection.entity_types()
         for row in indexes.rows(indexes.with_attribute(entity_type, "alerts"), entity_type, ("alerts",), firing=True)
         for alert_type, alert in row["alerts"].items()
-        if selection.has(alert_type, alert["severity"])
+        if selection.includes(alert_type, alert["severity"])
     ]
     return sorted(found, key=lambda alert: (alert.since, alert.key, alert.alert_type))
 
 
 def follow(logs: Any, function_name: str, since_ms: int, selection: Selection) -> Iterator[LoggedAlert]:
-    """The alerts that the notifier is told of from `since_ms` on, as they come, each `alert_id` once; never ends.
+    """Yields the notifications that the notifier logs from `since_ms` on, each `alert_id` once. Never ends.
 
     Raises
     ------
     ClientError, BotoCoreError
-        When its log cannot be read.
+        When the notifier's log cannot be read.
     """
     seen: dict[str, int] = {}
     read_until = since_ms
     while True:
         looked_at = clock.now_ms()
-        for told in function_logs.alerts(logs, function_name, max(since_ms, read_until - _LATE_MS)):
-            name = str(told.alert.get("alert_id") or told.event_id)
+        for logged in function_logs.alerts(logs, function_name, max(since_ms, read_until - _LATE_MS)):
+            name = str(logged.alert.get("alert_id") or logged.event_id)
             if name not in seen:
-                seen[name] = told.at_ms
-                if selection.has(told.alert.get("alert_type"), told.alert.get("severity")):
-                    yield told
+                seen[name] = logged.at_ms
+                if selection.includes(logged.alert.get("alert_type"), logged.alert.get("severity")):
+                    yield logged
         read_until = looked_at
         seen = {name: at_ms for name, at_ms in seen.items() if at_ms > read_until - _REMEMBERED_MS}
         time.sleep(_PAUSE_SECONDS)

@@ -1,7 +1,7 @@
-"""Why each number of an item is what it is, which alerts fire and why, and when that changes by itself.
+"""Explains an item: why each number is what it is, which alerts fire and why, and when that changes without an event.
 
-What a number will be at another moment is computed by the processor's own core, from the item's facts and registers;
-here they are only counted and told. Nothing is read or written.
+The processor's core computes what a number will be at another moment. This module only counts facts and puts results
+into words. Nothing is read or written.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,31 +10,34 @@ from typing import Any, Final
 
 import polars as pl
 
-from functions.entities import alerts, packing
+from functions.entities import alerts
 from functions.entities.alerts import AlertRules, Alerts, Episodes, Subject
 from functions.entities.arrivals import Arrivals
-from functions.entities.item import INTERNAL, State, from_attribute
+from functions.entities.item import State
 from functions.entities.plan import Plan, Rules, plan
 from functions.entities.registers import REPORTED
 from functions.entities.totals import FIGURES
 from functions.entities.windows import DAYS_7, DAYS_14, DAYS_30
 from functions.model import DAY_MS, HIGH_DEMAND, SECOND_MS, to_iso
+from ops.items import public_values, rows_of_facts
 
 Number = int | float
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
+    """An attribute that follows from an entity's own facts in one window."""
+
     attribute: str
     unit: str
-    holds: pl.Expr
-    """Which rows of `windows.THINGS` it is of."""
-    counts: str
-    """Which of their columns."""
+    includes: pl.Expr
+    """Which rows of `windows.THINGS` count."""
+    column: str
+    """The column that is summed."""
     length: int
-    """Ms."""
+    """Milliseconds."""
     report: str = ""
-    """The field of a health report that speaks of the same."""
+    """The field of a health report that says the same; empty for none."""
 
 
 _RATED: Final = ("rated sessions", pl.col("rating_count") > 0, "rating_count")
@@ -47,7 +50,6 @@ _WINDOWS: Final = (
     _Window("ratings_30d", *_RATED, DAYS_30),
     _Window("avg_rating", *_RATED, DAYS_30),
 )
-"""The attributes that are made of an entity's own facts by one window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class FromReport:
-    """A health report's figure that is larger than what was counted."""
+    """A health report's figure that is larger than the count."""
 
     field: str
     reported_at: str
     """ISO-8601."""
     until: str
-    """When the report is as old as the window that it speaks of, and counts no longer."""
+    """When the report is as old as its window and no longer counts."""
     then: Number
     """What the number is then."""
 
@@ -81,12 +83,12 @@ class Explained:
     why: str
     """In words."""
     facts: int | None = None
-    """How many sessions or calls stand in its window; None for what has no window of its own facts."""
+    """How many sessions or calls count in its window; None for a number without a window."""
     earliest: str | None = None
     latest: str | None = None
     """ISO-8601 of the first and the last of them."""
     next_leaves: Change | None = None
-    """When the next of them leaves, and what the number then is."""
+    """When the next of them leaves the window, and what the number is then."""
     report: FromReport | None = None
 
 
@@ -101,27 +103,27 @@ class AlertExplained:
     since: str | None
     episode_id: str | None
     episodes: int
-    """How many there have been."""
+    """How many episodes there have been."""
     reminders: int
-    """How many were sent of the last one."""
+    """How many reminders the last episode has sent."""
     next_reminder: str | None
-    """ISO-8601; None when it does not fire or has had all its reminders."""
+    """ISO-8601; None when the alert does not fire or has sent all its reminders."""
     why: str
 
 
 def public_attributes(state: State) -> dict[str, Any]:
-    """An item's public attributes as plain values, but for its key, `alerts` and `last_updated`."""
-    hidden = INTERNAL | {"entity_id", "entity_type", "alerts", "last_updated"}
-    return {name: from_attribute(value) for name, value in sorted(state.stored.items()) if name not in hidden}
+    """Returns an item's public attributes as plain values, without its key, `alerts` and `last_updated`."""
+    hidden = ("entity_id", "entity_type", "alerts", "last_updated")
+    return {name: value for name, value in sorted(public_values(state.stored).items()) if name not in hidden}
 
 
 def explain_numbers(state: State, rules: Rules) -> list[Explained]:
-    """Each figure of an item, with why it is so.
+    """Explains each number of an item.
 
     Parameters
     ----------
     state
-        As stored.
+        The stored item.
     rules
         The processor's settings.
     """
@@ -137,64 +139,98 @@ def explain_numbers(state: State, rules: Rules) -> list[Explained]:
 
 
 def _at(state: State, moments: Sequence[int], rules: Rules) -> Plan:
-    """The entity at these moments (epoch ms, none before its `as_of`), if nothing new arrives until then."""
+    """Computes the entity at these moments (epoch ms, none before its `as_of`), if no event arrives until then."""
     states = [replace(state, as_of=moment) for moment in moments]
     return plan(states, Arrivals.none([state.key] * len(states)), 0, rules)
 
 
 def _explain_windows(state: State, public: Mapping[str, Any], rules: Rules) -> list[Explained]:
-    things, as_of = packing.things([state.facts]), state.as_of
-    standing = {each.attribute: things.filter(each.holds & (pl.col("time") > as_of - each.length)) for each in _WINDOWS}
-    report = state.registers.get(REPORTED)
+    rows, as_of = rows_of_facts(state), state.as_of
+    inside = {
+        window.attribute: rows.filter(window.includes & (pl.col("time") > as_of - window.length)) for window in _WINDOWS
+    }
     leaves = {
-        each.attribute: min(inside["time"]) + each.length
-        for each in _WINDOWS
-        if not (inside := standing[each.attribute]).is_empty()
+        window.attribute: min(inside[window.attribute]["time"]) + window.length
+        for window in _WINDOWS
+        if not inside[window.attribute].is_empty()
     }
     recent, before = (
-        things.filter(pl.col("session") & (pl.col("time") > as_of - since) & (pl.col("time") <= as_of - until))
+        rows.filter(pl.col("session") & (pl.col("time") > as_of - since) & (pl.col("time") <= as_of - until))
         for since, until in ((DAYS_7, 0), (DAYS_14, DAYS_7))
     )
-    # A session counts against the trend as soon as it is one of the 7 days before.
-    moves = [min(part["time"]) + length for part, length in ((recent, DAYS_7), (before, DAYS_14)) if len(part)]
-    ends = {each.attribute: report.time + each.length for each in _WINDOWS if report and each.report}
-    moments = sorted({*leaves.values(), *moves, *(end for end in ends.values() if end > as_of)})
+    # The velocity falls when a session becomes one of the 7 days before, and rises when it leaves those.
+    velocity_changes = [
+        min(part["time"]) + length for part, length in ((recent, DAYS_7), (before, DAYS_14)) if len(part)
+    ]
+    report = state.registers.get(REPORTED)
+    report_ends = {window.attribute: report.time + window.length for window in _WINDOWS if report and window.report}
+    moments = sorted({*leaves.values(), *velocity_changes, *(end for end in report_ends.values() if end > as_of)})
     after = _at(state, moments, rules).after
-    then = {moment: public_attributes(each) for moment, each in zip(moments, after, strict=True)}
-
-    explained = []
-    for window in _WINDOWS:
-        name, inside = window.attribute, standing[window.attribute]
-        if name not in public:
-            continue
-        counted, leaving = int(inside[window.counts].sum()), leaves.get(name)
-        told = None
-        if report and public[name] > counted and report.value.get(window.report) == public[name] and ends[name] > as_of:
-            end = ends[name]
-            told = FromReport(window.report, to_iso(report.time), to_iso(end), then[end][name])
-        explained.append(
-            Explained(
-                name,
-                public[name],
-                _why(window, public, counted, told),
-                facts=counted,
-                earliest=to_iso(min(inside["time"])) if len(inside) else None,
-                latest=to_iso(max(inside["time"])) if len(inside) else None,
-                next_leaves=None if leaving is None else Change(to_iso(leaving), then[leaving][name]),
-                report=told,
-            )
-        )
+    then = {moment: public_attributes(later) for moment, later in zip(moments, after, strict=True)}
+    explained = [
+        _explain_window(window, state, public, inside[window.attribute], leaves.get(window.attribute), then)
+        for window in _WINDOWS
+        if window.attribute in public
+    ]
     counts = [int(part["weight"].sum()) for part in (recent, before)]
+    next_change = min(velocity_changes, default=None)
     explained.append(
         Explained(
             "session_velocity",
             public["session_velocity"],
             f"{counts[0]} sessions counted in 7 days, less {counts[1]} in the 7 before",
             facts=sum(counts),
-            next_leaves=Change(to_iso(min(moves)), then[min(moves)]["session_velocity"]) if moves else None,
+            next_leaves=_change("session_velocity", next_change, then),
         )
     )
     return explained
+
+
+def _explain_window(
+    window: _Window,
+    state: State,
+    public: Mapping[str, Any],
+    inside: pl.DataFrame,
+    leaves: int | None,
+    then: Mapping[int, Mapping[str, Any]],
+) -> Explained:
+    """Explains one window's number.
+
+    Parameters
+    ----------
+    window
+        The window.
+    state
+        The stored item.
+    public
+        Its public attributes.
+    inside
+        The rows of its facts that count in the window.
+    leaves
+        When the first of them leaves, epoch ms.
+    then
+        The public attributes at later moments, by epoch ms.
+    """
+    name, value, counted = window.attribute, public[window.attribute], int(inside[window.column].sum())
+    report, from_report = state.registers.get(REPORTED), None
+    if report and value > counted and report.value.get(window.report) == value:
+        end = report.time + window.length
+        if end > state.as_of:
+            from_report = FromReport(window.report, to_iso(report.time), to_iso(end), then[end][name])
+    return Explained(
+        name,
+        value,
+        _why(window, public, counted, from_report),
+        facts=counted,
+        earliest=to_iso(min(inside["time"])) if len(inside) else None,
+        latest=to_iso(max(inside["time"])) if len(inside) else None,
+        next_leaves=_change(name, leaves, then),
+        report=from_report,
+    )
+
+
+def _change(name: str, moment: int | None, then: Mapping[int, Mapping[str, Any]]) -> Change | None:
+    return None if moment is None else Change(to_iso(moment), then[moment][name])
 
 
 def _why(window: _Window, public: Mapping[str, Any], counted: int, report: FromReport | None) -> str:
@@ -238,11 +274,11 @@ def _explain_supply(state: State, public: Mapping[str, Any]) -> list[Explained]:
         why["high_demand_subjects"] = f"how many of its {len(state.registers)} subjects are in high demand"
     elif "region" in public:
         latest = state.registers[public["region"]]
-        of = f"the latest update, of the region {public['region']} at {_minute(to_iso(latest.time))}"
-        why = dict.fromkeys(("region", *latest.value), of)
+        source = f"the latest update, of the region {public['region']} at {_minute(to_iso(latest.time))}"
+        why = dict.fromkeys(("region", *latest.value), source)
     else:
         why = {}
-    return [Explained(name, public[name], said) for name, said in why.items() if name in public]
+    return [Explained(name, public[name], reason) for name, reason in why.items() if name in public]
 
 
 def _explain_rolled(state: State, public: Mapping[str, Any]) -> list[Explained]:
@@ -250,9 +286,9 @@ def _explain_rolled(state: State, public: Mapping[str, Any]) -> list[Explained]:
     if rolled is None:
         return []
     when = _minute(to_iso(rolled.as_of))
-    of = f"over all students' and tutors' sessions at the rollup of {when}; later ones found the same"
-    why = dict.fromkeys(FIGURES[kind], of)
-    why["first_session_success_rate"] = f"of {rolled.first_outcomes} first sessions with a known outcome, {of}"
+    source = f"over all students' and tutors' sessions at the rollup of {when}; later ones found the same"
+    why = dict.fromkeys(FIGURES[kind], source)
+    why["first_session_success_rate"] = f"of {rolled.first_outcomes} first sessions with a known outcome, {source}"
     return [Explained(name, public[name], why[name]) for name in FIGURES[kind]]
 
 
@@ -260,10 +296,10 @@ def _explain_rolled(state: State, public: Mapping[str, Any]) -> list[Explained]:
 
 
 def explain_alerts(state: State, rules: Rules) -> list[AlertExplained]:
-    """Each alert that an entity of its type can have, firing or not."""
+    """Explains each alert that an entity of its type can have, firing or not."""
     (now,) = _at(state, [state.as_of], rules).after
-    things = packing.things([state.facts])
-    counted_7d = int(things.filter(pl.col("session") & (pl.col("time") > state.as_of - DAYS_7))["weight"].sum())
+    in_7_days = rows_of_facts(state).filter(pl.col("session") & (pl.col("time") > state.as_of - DAYS_7))
+    counted_7d = int(in_7_days["weight"].sum())
     subject = Subject(state.key, public_attributes(now), state.registers, state.rolled, counted_7d)
     explained = []
     for alert_type in alerts.ALERT_TYPES[state.key.entity_type]:
@@ -367,11 +403,11 @@ _CONDITIONS: Final[Mapping[str, Callable[[Subject, AlertRules], str]]] = {
     alerts.NO_TUTORS_AVAILABLE: _no_tutors,
     alerts.DEMAND_SURGE: _surge,
 }
-"""What each alert type looks at, in words, with its thresholds."""
+"""What each alert type depends on, in words, with its thresholds."""
 
 
 def why_due(state: State, due_at: int | None, rules: Rules) -> str:
-    """What happens at an item's `due_at` (epoch ms)."""
+    """Says what happens at an item's `due_at` (epoch ms)."""
     if due_at is None:
         return "nothing changes by itself"
     if state.alerts.outbox:
@@ -386,5 +422,5 @@ def why_due(state: State, due_at: int | None, rules: Rules) -> str:
 
 
 def _second(ms: int) -> int:
-    """Up to the whole second that `due_at` is written as."""
+    """Rounds up to the whole second, as `due_at` is stored."""
     return -(-ms // SECOND_MS) * SECOND_MS

@@ -1,6 +1,6 @@
-"""The entities that come first by a figure, and those that changed last: what lists are made of.
+"""Lists the entities that come first by a figure, and those that changed last.
 
-Reads the table's indexes; computes nothing that is not in them.
+Reads the table's indexes, never its items.
 """
 
 import heapq
@@ -36,29 +36,29 @@ _ALWAYS: Final = ("alerts", "last_updated")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Entities in an order."""
+    """A list of entities."""
 
     index: str
-    """What they were read from."""
+    """The index that they were read from."""
     columns: Sequence[str]
-    """The attributes that lists show, the one that they are sorted by first."""
+    """The attributes to show, the one that the list is sorted by first."""
     rows: Sequence[Row]
-    """Each with entity_type, entity_id and those of the columns that it has."""
+    """Each has entity_type, entity_id, and the columns that its item has."""
     read: int
-    """How many entities were looked at for it."""
+    """How many entities were read for the list."""
 
 
 def ranked(
     indexes: Indexes, entity_type: EntityType, attribute: str, *, ascending: bool = False, limit: int = 20
 ) -> Listed:
-    """The entities of a type with the greatest, or least, values of an attribute; equals in the order of their ids.
+    """Lists the entities of a type with the greatest, or least, values of an attribute; equal ones by their ids.
 
-    By health_score no more is read than is listed, since an index is sorted by it; by others the whole type is read.
+    An index is sorted by health_score, so no more is read than is listed. For other attributes the whole type is read.
 
     Raises
     ------
     UserError
-        When such entities have no such figure, or no index has it.
+        When such entities do not have the figure, or no index projects it.
     """
     if attribute not in RANKED[entity_type]:
         raise UserError(
@@ -71,7 +71,7 @@ def ranked(
         return Listed(index.name, columns, rows, len(rows))
     read = 0
 
-    def having() -> Iterator[Row]:
+    def rows_with_the_attribute() -> Iterator[Row]:
         nonlocal read
         for row in indexes.rows(index, entity_type, columns):
             read += 1
@@ -79,25 +79,25 @@ def ranked(
                 yield row
 
     sign = 1 if ascending else -1
-    best = heapq.nsmallest(limit, having(), key=lambda row: (sign * row[attribute], row["entity_id"]))
+    best = heapq.nsmallest(limit, rows_with_the_attribute(), key=lambda row: (sign * row[attribute], row["entity_id"]))
     return Listed(index.name, columns, best, read)
 
 
 def recent(indexes: Indexes, entity_types: Sequence[EntityType], *, limit: int = 20) -> Listed:
-    """The entities that changed last, the newest first.
+    """Lists the entities that changed last, the newest first.
 
     Raises
     ------
     UserError
-        When the index is switched off.
+        When the stack does not have the index.
     """
     index = indexes.get(table_indexes.LAST_UPDATED)
     shown = _SHOWN[entity_types[0]] if len(entity_types) == 1 else _SHOWN_OF_ALL
     columns = ("last_updated", *shown, "alerts")
-    found = [
+    rows = [
         row
         for entity_type in entity_types
         for row in indexes.rows(index, entity_type, columns, descending=True, limit=limit)
     ]
-    found.sort(key=lambda row: row["last_updated"], reverse=True)
-    return Listed(index.name, columns, found[:limit], len(found))
+    rows.sort(key=lambda row: row["last_updated"], reverse=True)
+    return Listed(index.name, columns, rows[:limit], len(rows))

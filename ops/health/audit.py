@@ -222,7 +222,7 @@ def _shown(attribute: AttributeValue | None) -> Any:
 def repair(
     differing: Sequence[Differing], table: str, rules: Rules, *, report: Callable[[int], None] = lambda _items: None
 ) -> None:
-    """Rewrites items as of now, with the processor's core and its conditional write; sets their `repaired` and `problem`.
+    """Rewrites items as of now, by the processor's core and conditional write; sets their `repaired` and `problem`.
 
     The write judges alerts, as every write does. New notifications stay in the outboxes; the next roll sends them.
 

@@ -1,4 +1,7 @@
-"""What the report page shows, as plain values. Where they come from is `gather`'s business, how they look `page`'s."""
+"""What the report page shows, as plain values. `gather` reads them, `charts` and `page` show them.
+
+Names that end in `_ms` are epoch milliseconds, or a length in milliseconds.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +22,6 @@ class Firing:
     alert_type: str
     severity: str
     since_ms: int
-    """Epoch ms, like every name that ends so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,12 @@ class Entity:
     entity_type: EntityType
     entity_id: str
     figures: Mapping[str, float]
-    """Its public numbers by attribute, those of the contract's section 2."""
+    """Its public numbers by attribute (contract section 2)."""
     firing: Sequence[Firing]
     daily: Sequence[int]
-    """Sessions in each of the last `DAYS` times 24 hours, the oldest first; empty where none are kept."""
+    """Sessions in each of the last `DAYS` times 24 hours, the oldest first; empty for entities without facts."""
     balance: str
-    """`balance_status`; empty where there is none."""
+    """`balance_status`; empty for entities without one."""
     updated_ms: int
 
 
@@ -43,9 +45,9 @@ class Health:
     """How the students' reported health scores are spread."""
 
     counts: Sequence[int]
-    """Students from 0 on in steps of `HEALTH_STEP`; a score of 100 is in the last step."""
+    """Numbers of students by score, in steps of `HEALTH_STEP` from 0 on; a score of 100 is in the last step."""
     unreported: int
-    """Students of whom no score was ever reported."""
+    """How many students have no reported score."""
     warning: float
     """The threshold below which low_health_score fires ..."""
     critical: float
@@ -71,13 +73,13 @@ class Table:
     """What the metrics table holds."""
 
     entities: Sequence[Entity]
-    """Those with most to say."""
+    """Those with the most alerts and sessions."""
     counts: Mapping[str, int]
-    """All items by entity type."""
+    """The number of all items by entity type."""
     unreadable: int
-    """Items that this release cannot read."""
+    """The number of items that this release cannot read."""
     daily: Sequence[int]
-    """All students' sessions, as `Entity.daily`."""
+    """The sum of all students' `Entity.daily`."""
     subjects: Sequence[Entity]
     """All subjects with sessions in 30 days, the most first."""
     health: Health
@@ -95,10 +97,10 @@ class Episode:
     """The highest that it has had."""
     started_ms: int
     ended_ms: int | None
-    """None while it fires, and where nobody has told of its end."""
+    """None while it fires, and when its end was never logged."""
     firing: bool
     message: str
-    """As last told; empty when it was not told within what the page covers."""
+    """The message of the last notification; empty when none was logged in the time that the page covers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,53 +108,53 @@ class Timeline:
     """The alerts' episodes."""
 
     episodes: Sequence[Episode]
-    """What fires first, by severity and then the oldest; then what is over, the latest first."""
+    """Firing ones first, by severity and then the oldest; then those that are over, the latest first."""
     left_out: int
-    """Episodes beyond these."""
+    """The number of episodes beyond these."""
     firing: Mapping[str, int]
     """How many alerts fire now, by severity."""
     ended: int
-    """How many have ended within what the journal covers."""
+    """How many have ended in the time that the page covers."""
     since_ms: int
-    """From when on the journal was read."""
+    """From when on the notifier's log was read."""
     note: str
-    """Why there is no journal; empty when there is one."""
+    """Why the notifier's log is missing; empty when it is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What is in the quarantine for one reason."""
+    """The objects that are in the quarantine for one reason."""
 
     reason: str
     kind: str
-    """`quarantined`: single records that the processor put there; `failed`: batches that the mapping gave up."""
+    """`quarantined`: single records that the processor rejected; `failed`: batches that the mapping gave up."""
     objects: int
     records: int
     first_ms: int
     last_ms: int
     detail: str
-    """What the latest of them says."""
+    """The detail of the latest object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """What waits in the quarantine bucket."""
+    """The quarantine bucket."""
 
     reasons: Sequence[Reason]
-    """Of those objects that were read, the most frequent reason first."""
+    """The reasons of the objects that were read, the most records first."""
     objects: int
-    """All that there are, as far as they were listed."""
+    """How many objects were listed."""
     read: int
     """How many of them were read, the latest first."""
     unreadable: int
-    """How many of those are gone by now, or not as the processor or Lambda writes them."""
+    """How many of those are gone, or were written by neither the processor nor Lambda."""
     more: bool
-    """Whether there are more than were listed."""
+    """Whether there are more objects than were listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch, as the processor's log has it."""
+    """One batch, from the processor's log."""
 
     at_ms: int
     records: int
@@ -160,14 +162,14 @@ class Batch:
     quarantined: int
     failed: int
     lag_ms: float | None
-    """How long its oldest record had waited at its end; None for a batch without records."""
+    """How long its oldest record had waited when the batch was complete; None for a batch without records."""
     took_ms: float
-    """How long it took."""
+    """How long the batch took."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Events of one type in one hour of their own time, as delivered, duplicates included."""
+    """The events of one type in one hour of event time, duplicates included."""
 
     event_type: str
     hour_ms: int
@@ -176,20 +178,20 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What the processor has done."""
+    """The batches of the processor, and the events in them."""
 
     batches: Sequence[Batch]
     """In the order of time."""
     traffic: Sequence[Traffic]
     """Of the last `DAYS` days of event time."""
     older_events: int
-    """Events whose own time is before that."""
+    """The number of events from before that."""
     since_ms: int
-    """From when on there are all batches."""
+    """From when on all batches were read."""
     asked_ms: int
-    """From when on they were asked for; earlier than `since_ms` when there were more than the page reads."""
+    """From when on batches were asked for; earlier than `since_ms` when there were more than the page reads."""
     note: str
-    """Why there is nothing; empty when there is."""
+    """Why there are no batches; empty when there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ class Report:
     """The whole page."""
 
     name: str
-    """Of the metrics table, which says which stack it is."""
+    """The metrics table's name, by which readers know the stack."""
     made_ms: int
     table: Table
     timeline: Timeline

@@ -1,20 +1,20 @@
-"""Sends the simulator's traffic to a stream at a rate, run after run, until there is enough of it.
+"""Sends the simulator's traffic to a stream at a rate, run after run, until all events are sent.
 
-What happens in the marketplace, and how its records are put, is the simulator's own (functions/simulator).
+`functions/simulator` decides what happens in the marketplace and how its records are put.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from functions.simulator.disorder import Shares
+from functions.simulator.disorder import Outgoing, Shares
 from functions.simulator.handler import one_run
 from functions.simulator.put import RECORDS_PER_CALL, put
 
 _SECONDS_A_RUN: Final = 5.0
-"""A run's events end when it is made, so it must not take much longer to send."""
+"""The length of a run. Its events end when it is made, so it must not take much longer to send."""
 _SECONDS_A_CALL: Final = 0.2
 _FEWEST, _MOST = 10, 5_000  # events a run
 _EVENTS_A_STREAM: Final = 10
@@ -36,16 +36,16 @@ class Traffic:
 
 @dataclass(slots=True)
 class Sent:
-    """What has been sent so far; right at any moment at which sending may be interrupted."""
+    """What has been sent so far; correct at any moment at which sending may be interrupted."""
 
     events: int = 0
     records: int = 0
-    """With duplicates and poison."""
+    """Events, duplicates and poison."""
     accepted: int = 0
     given_up: int = 0
     calls: int = 0
     under_way: int = 0
-    """Records of a call that has not been answered."""
+    """Records of a call that was not answered yet."""
     seconds: float = 0.0
 
     @property
@@ -65,7 +65,7 @@ def simulate(
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """Sends run after run.
+    """Sends run after run until `traffic.events` are sent.
 
     Parameters
     ----------
@@ -76,20 +76,20 @@ def simulate(
     traffic
         What to send.
     sent
-        Kept up to date.
+        Is kept up to date.
     report
-        Called after each call with the number of events that it has brought.
+        Called after each call with the number of its events.
     clock, sleep
-        Seconds of a clock that only goes forward, and how to wait some.
+        A clock in seconds that only goes forward, and how to wait some seconds.
     now
-        The time of day, aware.
+        The time of day, with an offset.
 
     Raises
     ------
     ClientError, BotoCoreError
         When a call as a whole fails after the client's own retries.
     """
-    began = clock()
+    sending = _Sending(kinesis, stream, traffic.rate, sent, report, clock, sleep)
     number = 0
     while not traffic.events or sent.events < traffic.events:
         size = _size(traffic, traffic.events - sent.events)
@@ -98,33 +98,68 @@ def simulate(
             f"{traffic.seed} {number}", now(), streams, size // streams, traffic.shares, traffic.students
         )
         number += 1
-        before, done = sent.events, 0
+        sending.send(records, events)
+
+
+@dataclass(slots=True)
+class _Sending:
+    """Puts run after run on the stream, no faster than the rate."""
+
+    kinesis: Any
+    stream: str
+    rate: float
+    sent: Sent
+    report: Callable[[int], None]
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+
+    def send(self, records: Sequence[Outgoing], events: int) -> None:
+        """Puts one run's records and keeps `sent` up to date.
+
+        Parameters
+        ----------
+        records
+            The records in the order of their arrival.
+        events
+            How many events they are; the others are duplicates and poison.
+        """
+        sent, before, run_events = self.sent, self.sent.events, 0
         per_call = RECORDS_PER_CALL
-        if traffic.rate:
-            per_call = max(1, min(per_call, round(traffic.rate * _SECONDS_A_CALL)))
+        if self.rate:
+            per_call = max(1, min(per_call, round(self.rate * _SECONDS_A_CALL)))
         for first in range(0, len(records), per_call):
-            if traffic.rate:
-                wait = (before + done) / traffic.rate - (clock() - began)
-                if wait > 0:
-                    sleep(wait)
+            self._wait_for(before + run_events)
             part = records[first : first + per_call]
             sent.under_way = len(part)
-            answer = put(kinesis, stream, part, sleep)
+            answer = put(self.kinesis, self.stream, part, self.sleep)
             sent.under_way = 0
-            told = (first + len(part)) * events // len(records)
+            run_events_now = (first + len(part)) * events // len(records)
             sent.records += len(part)
             sent.accepted += answer.accepted
             sent.given_up += answer.given_up
             sent.calls += answer.calls
-            sent.seconds = clock() - began
-            sent.events = before + told
-            report(told - done)
-            done = told
+            sent.seconds = self.clock() - self.began
+            sent.events = before + run_events_now
+            self.report(run_events_now - run_events)
+            run_events = run_events_now
+
+    def _wait_for(self, events: int) -> None:
+        """Waits until the rate allows one event more than so many."""
+        if self.rate:
+            wait = events / self.rate - (self.clock() - self.began)
+            if wait > 0:
+                self.sleep(wait)
 
 
 def _size(traffic: Traffic, left: int) -> int:
-    """How many events the next run has: few enough that it is soon sent, and that no student needs to be told of often,
-    which would be of ever longer ago."""
+    """Returns the number of events in the next run.
+
+    A run is short, so that it is sent soon, and has few events a student, since more of them would lie further back.
+    """
     usual = max(_FEWEST, round(traffic.rate * _SECONDS_A_RUN)) if traffic.rate else _MOST
     size = min(usual, _MOST, 2 * traffic.students)
     return min(size, left) if traffic.events else size

@@ -1,4 +1,4 @@
-"""`alerts`: which fire now, or each as it comes."""
+"""`alerts`: the alerts that fire now, or each notification as it comes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from ops.target import Target
 
 
 class Severity(StrEnum):
-    """How bad an alert is."""
+    """The severity of an alert."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -66,7 +66,7 @@ def command(
     Example: iops alerts --follow --since 1h --local
     """
     unknown = sorted(set(alert_type or ()) - set(alerts.KNOWN_TYPES))
-    if unknown and not follow:  # other sources have types of their own
+    if unknown and not follow:  # other sources have their own types
         raise UserError(
             f"--type {unknown[0]}: there is no such alert; choose one of {', '.join(alerts.KNOWN_TYPES)}", 2
         )
@@ -78,26 +78,27 @@ def command(
         target.names["log group"] = function_logs.log_group(name)
         try:
             begin = clock.now_ms() if since is None else since
-            for told in alerts.follow(target.client("logs"), name, begin, selection):
-                _print_told(told, output)
+            for logged in alerts.follow(target.client("logs"), name, begin, selection):
+                _print_notification(logged, output)
         except KeyboardInterrupt:
             raise typer.Exit(0) from None
     table = target.name("table", table, "--table")
     _print_firing(alerts.firing(Indexes(target.client("dynamodb"), table), selection), table, output)
 
 
-def _print_firing(found: Sequence[FiringAlert], table: str, output: Output) -> None:
+def _print_firing(firing: Sequence[FiringAlert], table: str, output: Output) -> None:
     if output is Output.JSON:
-        told = [
-            {**each.key._asdict(), **{k: v for k, v in dataclasses.asdict(each).items() if k != "key"}}
-            for each in found
-        ]
-        printing.print_json({"table": table, "alerts": told})
+        listed = []
+        for alert in firing:
+            values = dataclasses.asdict(alert)
+            del values["key"]
+            listed.append({**alert.key._asdict(), **values})
+        printing.print_json({"table": table, "alerts": listed})
         return
     console = printing.output()
-    if found:
+    if firing:
         rows = printing.table("since (UTC)", "severity", "alert", "entity", whole=("since (UTC)", "severity"))
-        for alert in found:
+        for alert in firing:
             rows.add_row(
                 printing.minute(alert.since),
                 printing.severity(alert.severity),
@@ -105,22 +106,22 @@ def _print_firing(found: Sequence[FiringAlert], table: str, output: Output) -> N
                 Text(f"{alert.key.entity_type} {alert.key.entity_id}"),
             )
         console.print(rows)
-    console.print(f"{len(found):,} alerts are firing.")
+    console.print(f"{len(firing):,} alerts are firing.")
 
 
-def _print_told(told: LoggedAlert, output: Output) -> None:
+def _print_notification(logged: LoggedAlert, output: Output) -> None:
     if output is Output.JSON:
-        printing.print_json({"at": to_iso(told.at_ms), "source": told.source, **told.alert}, line=True)
+        printing.print_json({"at": to_iso(logged.at_ms), "source": logged.source, **logged.alert}, line=True)
         return
-    alert = told.alert
+    alert = logged.alert
 
-    def said(name: str) -> str:
+    def text(name: str) -> str:
         value: Any = alert.get(name)
         return "" if value is None else str(value)
 
     line = Text.assemble(
-        f"{to_iso(told.at_ms)[:19].replace('T', ' ')}  ",
-        printing.severity(said("severity")),
-        f"  {said('status')}  {said('alert_type')}  {said('entity_type')} {said('entity_id')}: {said('message')}",
+        f"{to_iso(logged.at_ms)[:19].replace('T', ' ')}  ",
+        printing.severity(text("severity")),
+        f"  {text('status')}  {text('alert_type')}  {text('entity_type')} {text('entity_id')}: {text('message')}",
     )
     printing.output().print(line, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`entity`: all there is to tell of one entity."""
+"""`entity`: everything about one entity."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ from ops.target import Target
 
 _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 _CHART_ROWS: Final = 4
-_OF_SLOTS: Final = {"subject": "regions", "region": "subjects"}
-_SLOT_FIELDS: Final = (
+_REGISTER_MAPS: Final = {"subject": "regions", "region": "subjects"}
+_REGISTER_FIELDS: Final = (
     *("available_tutors", "active_students", "demand_score", "supply_score", "balance_status", "updated_at"),
 )
 
@@ -71,7 +71,7 @@ def command(
 
 
 def _rules(target: Target, function: str | None) -> Rules | None:
-    """The deployed settings; None, for the default ones, where no function is known or it may not be asked."""
+    """Reads the deployed settings; None, for the default ones, without a function or the permission to read it."""
     if not function and not target.known():
         return None
     name = target.name("function", function, "--function")
@@ -98,19 +98,21 @@ def _print_head(console: Console, portrait: Portrait) -> None:
         console.print(f"{portrait.unsent} notifications wait to be published")
     if portrait.folded_before:
         console.print(f"facts before {printing.minute(portrait.folded_before)} UTC are folded into hours")
-    for each in portrait.differing:
+    for difference in portrait.differing:
         console.print(
-            f"{each.attribute} is stored as {each.stored}, its facts make {each.recomputed}: see `iops audit`",
+            f"{difference.attribute} is stored as {difference.stored}, its facts make {difference.recomputed}: "
+            "see `iops audit`",
             markup=False,
             style="bold red",
         )
 
 
 def _print_numbers(console: Console, portrait: Portrait, *, explain: bool) -> None:
-    why = {each.attribute: each for each in portrait.explained}
-    hidden = _OF_SLOTS.get(portrait.entity_type)
+    explained = {number.attribute: number for number in portrait.explained}
+    hidden = _REGISTER_MAPS.get(portrait.entity_type)
     names = [name for name in portrait.attributes if name not in (hidden, "reported")]
-    names.sort(key=lambda name: (name not in why, list(why).index(name) if name in why else 0))
+    order = list(explained)
+    names.sort(key=lambda name: order.index(name) if name in explained else len(order))
     if not explain:
         rows = printing.table("attribute", "value", right=("value",), whole=("attribute",))
         for name in names:
@@ -124,14 +126,14 @@ def _print_numbers(console: Console, portrait: Portrait, *, explain: bool) -> No
     )
     reasons = printing.table("attribute", "value", "why", right=("value",), whole=("attribute",))
     for name in names:
-        told, value = why.get(name), _value(portrait.attributes[name])
-        reasons.add_row(name, value, Text(told.why if told else ""))
-        if told is None or told.facts is None:
+        number, value = explained.get(name), _value(portrait.attributes[name])
+        reasons.add_row(name, value, Text(number.why if number else ""))
+        if number is None or number.facts is None:
             continue
-        leaves = told.next_leaves
+        leaves = number.next_leaves
         windows.add_row(
-            *(name, value, printing.number(told.facts)),
-            *(each[5:10] if each else "-" for each in (told.earliest, told.latest)),
+            *(name, value, printing.number(number.facts)),
+            *(iso[5:10] if iso else "-" for iso in (number.earliest, number.latest)),
             *((printing.minute(leaves.at), printing.number(leaves.to)) if leaves else ("-", "-")),
         )
     if windows.row_count:
@@ -143,50 +145,50 @@ def _print_numbers(console: Console, portrait: Portrait, *, explain: bool) -> No
 
 
 def _print_registers(console: Console, portrait: Portrait) -> None:
-    slots: dict[str, Any] = portrait.attributes.get(_OF_SLOTS.get(portrait.entity_type, ""), {})
-    if slots:
-        fields = [name for name in _SLOT_FIELDS if any(name in slot for slot in slots.values())]
+    registers: dict[str, Any] = portrait.attributes.get(_REGISTER_MAPS.get(portrait.entity_type, ""), {})
+    if registers:
+        fields = [name for name in _REGISTER_FIELDS if any(name in register for register in registers.values())]
         name = "region" if portrait.entity_type == "subject" else "subject"
         rows = printing.table(name, *fields, right=fields[:4], whole=(name, *fields))
-        for slot, value in sorted(slots.items()):
+        for register_name, value in sorted(registers.items()):
             rows.add_row(
-                Text(slot),
-                *(printing.minute(value[each]) if each == "updated_at" else _value(value.get(each)) for each in fields),
+                Text(register_name),
+                *(
+                    printing.minute(value[field]) if field == "updated_at" else _value(value.get(field))
+                    for field in fields
+                ),
             )
         printing.print_whole(console, rows)
     if reported := portrait.attributes.get("reported"):
         rest = ", ".join(f"{name} {value}" for name, value in sorted(reported.items()) if name != "reported_at")
         console.print(Text(f"health report of {printing.minute(reported['reported_at'])} UTC: {rest}"))
     if first := portrait.first_session:
-        told = [f"first session: {printing.minute(first['time'])} UTC"]
-        told += [f"{name} {first[key]}" for name, key in (("of", "subject"), ("with", "tutor_id")) if first.get(key)]
-        console.print(Text(", ".join([*told, f"outcome {first['outcome']}"])))
-    if rolled := portrait.rolled_up:
-        console.print(f"last rollup that found a change: {printing.minute(rolled['as_of'])} UTC")
+        parts = [f"first session: {printing.minute(first['time'])} UTC"]
+        parts += [f"{name} {first[key]}" for name, key in (("of", "subject"), ("with", "tutor_id")) if first.get(key)]
+        console.print(Text(", ".join([*parts, f"outcome {first['outcome']}"])))
+    if totals := portrait.rolled_up:
+        console.print(f"last rollup that found a change: {printing.minute(totals['as_of'])} UTC")
 
 
 def _print_alerts(console: Console, portrait: Portrait, *, explain: bool) -> None:
-    shown = [each for each in portrait.alerts if each.firing or explain]
+    shown = [alert for alert in portrait.alerts if alert.firing or explain]
     if not shown:
         console.print("no alert is firing")
         return
     rows = printing.table("alert", "severity", "since (UTC)", whole=("alert", "severity", "since (UTC)"))
-    for each in shown:
-        state = printing.severity(each.severity) if each.firing else Text("-")
-        rows.add_row(each.alert_type, state, printing.minute(each.since))
+    for alert in shown:
+        severity = printing.severity(alert.severity) if alert.firing else Text("-")
+        rows.add_row(alert.alert_type, severity, printing.minute(alert.since))
     console.print(rows)
     if not explain:
         return
-    for each in shown:
-        told = f"{each.alert_type}: {each.why}"
-        if each.firing:
-            told += f"; {each.reminders} reminders sent"
-            told += (
-                f", the next at {printing.minute(each.next_reminder)} UTC"
-                if each.next_reminder
-                else ", no more to come"
-            )
-        console.print(Text(told))
+    for alert in shown:
+        line = f"{alert.alert_type}: {alert.why}"
+        if alert.firing:
+            reminder = alert.next_reminder
+            line += f"; {alert.reminders} reminders sent"
+            line += f", the next at {printing.minute(reminder)} UTC" if reminder else ", no more to come"
+        console.print(Text(line))
 
 
 def _print_chart(console: Console, portrait: Portrait) -> None:
@@ -205,13 +207,16 @@ def _print_chart(console: Console, portrait: Portrait) -> None:
 
 
 def chart(counts: Sequence[int], rows: int = _CHART_ROWS) -> list[str]:
-    """Columns of two characters, the scale at the left, a tick for each week; no more rows than the highest counts."""
+    """Draws counts as columns of two characters, with the scale at the left and a tick for each week.
+
+    There are no more rows than the highest count, so that a row is at least one.
+    """
     most = max(counts)
     rows = min(rows, most)
     width = len(f"{most:,}")
     lines = []
     for row in reversed(range(rows)):
-        # In eighths of a row; whatever is not nothing can be seen.
+        # In eighths of a row, rounded up, so that every count above 0 is visible.
         parts = [min(8, max(0, -(-count * rows * 8 // most) - row * 8)) for count in counts]
         scale = f"{most:,}" if row == rows - 1 else ""
         lines.append(f"{scale:>{width}} │{''.join(_EIGHTHS[part] * 2 for part in parts)}".rstrip())

@@ -1,4 +1,4 @@
-"""`forget`: erases what is kept of a person."""
+"""`forget`: erases a person."""
 
 from typing import Annotated, Any
 
@@ -16,12 +16,12 @@ _LONGEST_ID_BYTES = 1_024  # contract section 1
 
 
 def person_type(text: str) -> EntityType:
-    """The type of an entity that is a person, in the singular or the plural; the parser of an argument.
+    """Parses an entity type that is a person, in the singular or the plural.
 
     Raises
     ------
     typer.BadParameter
-        When it is none.
+        When the text names no such type.
     """
     known = entity_type(text)
     if known not in forget.PEOPLE:
@@ -70,28 +70,43 @@ def command(
     if not 1 <= len(person_id.encode(errors="surrogateescape")) <= _LONGEST_ID_BYTES:
         raise UserError(f"ID {person_id[:40]!r} is no id: give 1 to {_LONGEST_ID_BYTES:,} bytes", 2)
     key = EntityKey(person, person_id)
-    s3, dynamodb = target.client("s3"), target.client("dynamodb")
     with printing.progress("searching") as move:
-        found = forget.find(s3, dynamodb, bucket, table, key, mentions=mentions, report=move)
+        found = forget.find(
+            target.client("s3"), target.client("dynamodb"), bucket, table, key, mentions=mentions, report=move
+        )
     if found.item is None and not found.traces:
         raise UserError(
             f"there is nothing of the {person} {person_id} in the table {table} and the bucket {bucket}: check the "
             "type and the id, in which capitals count",
             1,
         )
-    complete = not execute
-    try:
-        if execute:
-            with printing.progress("removing") as move:
-                forget.forget(s3, target.client("kinesis"), dynamodb, bucket, stream, table, key, found, report=move)
-            complete = True
-    finally:  # what is removed is told even when the rest is not
-        if output is Output.JSON:
-            printing.print_json(_json(found, key, executed=execute, complete=complete))
-        else:
-            _print(found, key, executed=execute, complete=complete)
+    if execute:
+        _remove(target, found, key, bucket, stream, table, output)
+    else:
+        _show(found, key, output, executed=False, complete=True)
     if found.only("left"):
         raise typer.Exit(1)
+
+
+def _remove(
+    target: Target, found: forget.Report, key: EntityKey, bucket: str, stream: str, table: str, output: Output
+) -> None:
+    """Removes what was found, and prints what is removed, also after an error or Ctrl-C."""
+    s3, kinesis, dynamodb = target.client("s3"), target.client("kinesis"), target.client("dynamodb")
+    complete = False
+    try:
+        with printing.progress("removing") as move:
+            forget.forget(s3, kinesis, dynamodb, bucket, stream, table, key, found, report=move)
+        complete = True
+    finally:
+        _show(found, key, output, executed=True, complete=complete)
+
+
+def _show(found: forget.Report, key: EntityKey, output: Output, *, executed: bool, complete: bool) -> None:
+    if output is Output.JSON:
+        printing.print_json(_json(found, key, executed=executed, complete=complete))
+    else:
+        _print(found, key, executed=executed, complete=complete)
 
 
 def _remains(key: EntityKey) -> list[str]:

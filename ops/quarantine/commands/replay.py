@@ -9,7 +9,8 @@ from functions.model import to_iso
 from ops import printing
 from ops.aws import UserError
 from ops.options import Output, OutputOption, ago
-from ops.quarantine import replay
+from ops.quarantine import replay, stream_reader
+from ops.quarantine.stream_reader import Shard, Source
 from ops.running import INTERRUPTED, targeted
 from ops.target import Target
 
@@ -55,23 +56,55 @@ def command(
     stream = target.name("stream", stream, "--stream")
     function = target.name("function", function, "--function")
     until = replay.until(since, until, clock.now_ms())
+    source = stream_reader.source(target.client("kinesis"), stream)
+    shards = stream_reader.chosen(source, shard or ())
+    if execute:
+        _replay(target, source, shards, function, since, until, batch_size, output)
+    else:
+        _look(target, source, shards, function, since, until, output)
+
+
+def _head(source: Source, function: str, since: int, until: int, *, executed: bool) -> dict[str, Any]:
+    """Returns the part of the JSON that a dry run and a replay have in common."""
+    return {
+        "stream": source.name,
+        "function": function,
+        "executed": executed,
+        "since": to_iso(since),
+        "until": to_iso(until),
+    }
+
+
+def _look(
+    target: Target, source: Source, shards: list[Shard], function: str, since: int, until: int, output: Output
+) -> None:
+    """Prints what a replay would read."""
     kinesis = target.client("kinesis")
-    source = replay.source(kinesis, stream)
-    shards = replay.chosen(source, shard or ())
+    firsts = [stream_reader.first_arrival(kinesis, source.name, shard.shard_id, since, until) for shard in shards]
+    if output is Output.JSON:
+        head = _head(source, function, since, until, executed=False)
+        printing.print_json(head | {"shards": _shards_json(shards, firsts)})
+    else:
+        _print_dry(source, shards, firsts, since, until, function)
+
+
+def _replay(
+    target: Target,
+    source: Source,
+    shards: list[Shard],
+    function: str,
+    since: int,
+    until: int,
+    batch_size: int,
+    output: Output,
+) -> None:
+    """Replays the shards, and prints what is done and what is not, also after an error or Ctrl-C."""
     progress = replay.Progress()
-    said = {"stream": stream, "function": function, "executed": execute, "since": to_iso(since), "until": to_iso(until)}
-    if not execute:
-        firsts = [replay.first_arrival(kinesis, stream, each.shard_id, since, until) for each in shards]
-        if output is Output.JSON:
-            printing.print_json(said | {"shards": _shards_json(shards, firsts)})
-        else:
-            _print_dry(source, shards, firsts, since, until, function)
-        return
     complete = interrupted = False
     try:
         with printing.progress("replaying", "records") as move:
             replay.replay(
-                kinesis,
+                target.client("kinesis"),
                 target.client("lambda", read_timeout=_LONGEST_FUNCTION_SECONDS),
                 source,
                 shards,
@@ -85,10 +118,11 @@ def command(
         complete = True
     except KeyboardInterrupt:
         interrupted = True
-    finally:  # what is done, and what is not, is told whatever has happened
-        rest = progress.rest([each.shard_id for each in shards], since)
+    finally:
+        rest = progress.rest([shard.shard_id for shard in shards], since)
         if output is Output.JSON:
-            printing.print_json(said | _replayed_json(progress, rest, complete=complete))
+            head = _head(source, function, since, until, executed=True)
+            printing.print_json(head | _replayed_json(progress, rest, complete=complete))
         else:
             _print_replayed(progress, rest, until)
     if interrupted:
@@ -97,7 +131,7 @@ def command(
         raise typer.Exit(1)
 
 
-def _shards_json(shards: list[replay.Shard], firsts: list[int | None]) -> list[dict[str, Any]]:
+def _shards_json(shards: list[Shard], firsts: list[int | None]) -> list[dict[str, Any]]:
     return [
         {
             "shard_id": shard.shard_id,
@@ -110,8 +144,8 @@ def _shards_json(shards: list[replay.Shard], firsts: list[int | None]) -> list[d
 
 
 def _print_dry(
-    source: replay.Source,
-    shards: list[replay.Shard],
+    source: Source,
+    shards: list[Shard],
     firsts: list[int | None],
     since: int,
     until: int,
@@ -138,10 +172,10 @@ def _replayed_json(progress: replay.Progress, rest: list[replay.Rest], *, comple
         "items_written": progress.written,
         "quarantined": progress.quarantined,
         "failed": [
-            {"shard_id": each.shard_id, "sequence_number": each.sequence_number, "why": each.why}
-            for each in progress.failed
+            {"shard_id": record.shard_id, "sequence_number": record.sequence_number, "why": record.why}
+            for record in progress.failed
         ],
-        "rest": [{"shards": list(each.shard_ids), "since": to_iso(each.since_ms)} for each in rest],
+        "rest": [{"shards": list(part.shard_ids), "since": to_iso(part.since_ms)} for part in rest],
     }
 
 
@@ -155,10 +189,10 @@ def _print_replayed(progress: replay.Progress, rest: list[replay.Rest], until: i
         console.print(f"failed {failed.shard_id} {failed.sequence_number}: {failed.why}", markup=False)
     if len(progress.failed) > _MOST_LINES:
         console.print(f"... and {len(progress.failed) - _MOST_LINES:,} more; --output json has all of them")
-    for each in rest:
-        where = " ".join(f"--shard {shard_id}" for shard_id in each.shard_ids)
+    for part in rest:
+        where = " ".join(f"--shard {shard_id}" for shard_id in part.shard_ids)
         console.print(
-            f"Still to be done: --since {to_iso(each.since_ms)} --until {to_iso(until)} {where}",
+            f"Still to be done: --since {to_iso(part.since_ms)} --until {to_iso(until)} {where}",
             markup=False,
             soft_wrap=True,
         )

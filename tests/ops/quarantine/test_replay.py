@@ -17,17 +17,9 @@ from moto import mock_aws
 from functions.model import from_datetime, from_iso, to_iso
 from ops import aws
 from ops.quarantine import replay as module
-from ops.quarantine.replay import (
-    BYTES_A_CALL,
-    Progress,
-    Rest,
-    chosen,
-    delivered,
-    first_arrival,
-    replay,
-    source,
-    until,
-)
+from ops.quarantine import stream_reader
+from ops.quarantine.replay import BYTES_A_CALL, Progress, Rest, replay, until
+from ops.quarantine.stream_reader import chosen, delivered, first_arrival, source
 from proof.mapping import STREAM_ARN, StreamRecord
 from tests.helpers.ops_command import ops, said
 
@@ -441,7 +433,8 @@ def test_the_end_is_now_unless_it_is_said() -> None:
 def stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Function, str]]:
     """A real stream's interface, a processor in memory, and the file that names both."""
     monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(module, "_WAIT_SECONDS", 0.0)
+    for reading_or_calling in (stream_reader, module):
+        monkeypatch.setattr(reading_or_calling, "_WAIT_SECONDS", 0.0)
     function, make = Function(), aws.client
 
     def client(service: str, **options: int) -> Any:
