@@ -20,7 +20,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.simulator import handler, month
+from functions.simulator import month, run
 from functions.simulator.disorder import Shares, deliver
 
 MONTH_SHARES = Shares(duplicates=0.05, late=0.02, out_of_order=0.04, poison=0.008)
@@ -60,19 +60,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", help=f"any text; by default a new one (with --month {month.SEED})")
     parser.add_argument(
         "--streams",
-        type=_typed(lambda text: handler.whole("the number", text, handler.MAX_STREAMS)),
-        help=f"streams side by side ({handler.DEFAULT_STREAMS})",
+        type=_typed(lambda text: run.whole("the number", text, run.MAX_STREAMS)),
+        help=f"streams side by side ({run.DEFAULT_STREAMS})",
     )
     parser.add_argument(
         "--events",
-        type=_typed(lambda text: handler.whole("the number", text, handler.MAX_EVENTS)),
-        help=f"events a stream ({handler.DEFAULT_EVENTS})",
+        type=_typed(lambda text: run.whole("the number", text, run.MAX_EVENTS)),
+        help=f"events a stream ({run.DEFAULT_EVENTS})",
     )
     for name in SHARE_OPTIONS:
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             metavar="SHARE",
-            type=_typed(lambda text: handler.share("the share", text)),
+            type=_typed(lambda text: run.share("the share", text)),
             help=f"from 0 to 1; by default 0 (with --month {getattr(MONTH_SHARES, name)})",
         )
     return parser
@@ -114,13 +114,13 @@ def _send(asked: argparse.Namespace) -> int:
             endpoint_url=asked.endpoint_url,
             config=Config(connect_timeout=3, read_timeout=10, retries=retries),
         )
-        counts = handler.simulate(
+        counts = run.simulate(
             kinesis,
             asked.stream,
             seed=asked.seed if asked.seed is not None else uuid.uuid4().hex,
             now=datetime.now(UTC),
-            streams=asked.streams or handler.DEFAULT_STREAMS,
-            events=asked.events or handler.DEFAULT_EVENTS,
+            streams=asked.streams or run.DEFAULT_STREAMS,
+            events=asked.events or run.DEFAULT_EVENTS,
             shares=_shares(asked, Shares()),
         )
     except (BotoCoreError, ClientError, ValueError) as error:

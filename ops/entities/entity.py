@@ -26,7 +26,8 @@ from functions.entities.windows import DAYS_7, DAYS_14, DAYS_30
 from functions.model import DAY_MS, ENTITY_TYPES, EntityKey, EntityType, to_iso
 from ops import items, table_indexes
 from ops.aws import UserError
-from ops.entities.explain import AlertExplained, Explained, explain_alerts, explain_numbers, public_attributes, why_due
+from ops.entities.explain import Explained, explain_numbers, public_attributes, why_due
+from ops.entities.explain_alerts import AlertExplained, explain_alerts
 from ops.health import audit
 from ops.items import Hour
 from ops.table_indexes import Indexes

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from functions.simulator.disorder import Outgoing, Shares
-from functions.simulator.handler import one_run
 from functions.simulator.put import RECORDS_PER_CALL, put
+from functions.simulator.run import one_run
 
 _SECONDS_A_RUN: Final = 5.0
 """The length of a run. Its events end when it is made, so it must not take much longer to send."""

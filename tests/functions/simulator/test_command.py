@@ -133,7 +133,7 @@ def test_records_that_were_given_up_are_an_error_exit(
 ) -> None:
     counts = {"events": 5, "records": 5, "accepted": 3, "given_up": 2, "calls": 8}
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.setattr("functions.simulator.handler.simulate", lambda *_, **__: counts)
+    monkeypatch.setattr("functions.simulator.run.simulate", lambda *_, **__: counts)
     assert main(["--stream", STREAM]) == 1
     assert capsys.readouterr().err == "error: 2 records were given up\n"
 
