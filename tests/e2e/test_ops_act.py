@@ -16,7 +16,7 @@ from local.ministack import LocalAws
 from tests.e2e.conftest import Iops
 from tests.helpers.deployment import event_json
 from tests.helpers.ops_command import ops, said
-from tests.ops.quarantine.test_redrive import delivered, given_up
+from tests.helpers.quarantine_objects import delivered, given_up
 
 
 def ago(**duration: float) -> str:

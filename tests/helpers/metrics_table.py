@@ -87,3 +87,14 @@ def stored(*payloads: bytes) -> list[Attributes]:
     with deployed() as made:
         assert made.deliver(*payloads) == []
         return list(made.aws.items.values())
+
+
+def make_table(dynamodb: Any, name: str) -> None:
+    """Makes an empty table with the key of the metrics table, without indexes."""
+    keys = {"entity_id": "HASH", "entity_type": "RANGE"}
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
+    )

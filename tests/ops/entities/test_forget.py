@@ -19,9 +19,9 @@ from functions.processor import roll
 from ops import aws
 from ops.entities.forget import PEOPLE, REMAINS, REMAINS_OF, Report, find, forget
 from tests.helpers.deployment import NOW, deployed, event_json
+from tests.helpers.metrics_table import make_table
 from tests.helpers.ops_command import ops, said
-from tests.ops.quarantine.test_redrive import BUCKET, STREAM, Aws, Died, delivered, given_up, quarantined
-from tests.ops.test_command import make_table
+from tests.helpers.quarantine_objects import BUCKET, STREAM, Aws, Died, delivered, given_up, quarantined
 
 TABLE = "metrics"
 STUDENT, TUTOR = EntityKey("student", "stu_1"), EntityKey("tutor", "tut_1")

@@ -21,8 +21,9 @@ from local.ministack import ROOT, LocalAws
 from ops import aws
 from ops.quarantine import redrive
 from tests.helpers.deployment import ENVIRONMENT, NOW, deployed, event_json
+from tests.helpers.metrics_table import make_table
 from tests.helpers.ops_command import ops, said
-from tests.ops.quarantine.test_redrive import data, delivered, given_up, quarantined
+from tests.helpers.quarantine_objects import data, delivered, given_up, quarantined
 
 BUCKET, STREAM, TABLE = "quarantine", "events", "metrics"
 REDRIVE = ("redrive", "--bucket", BUCKET, "--stream", STREAM)
@@ -312,16 +313,6 @@ def test_interrupted(stack: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) ->
 
 
 # -- audit, and the whole against a local AWS -------------------------------------------------------------------------
-
-
-def make_table(dynamodb: Any, name: str) -> None:
-    keys = {"entity_id": "HASH", "entity_type": "RANGE"}
-    dynamodb.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in keys],
-        KeySchema=[{"AttributeName": each, "KeyType": kind} for each, kind in keys.items()],
-    )
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from ops.quarantine.redrive import Selection
 from ops.quarantine.stored_objects import StoredRecord, parse
 from tests.helpers.deployment import ENVIRONMENT, event_json
 from tests.helpers.ops_command import ops, said
-from tests.ops.quarantine.test_redrive import ARRIVAL, BUCKET, STREAM, Aws, Died, data, delivered, given_up, quarantined
+from tests.helpers.quarantine_objects import ARRIVAL, BUCKET, STREAM, Aws, Died, data, delivered, given_up, quarantined
 
 TOLERANCE_MS = 600_000
 GOOD = event_json("ib_call_logged", {"student_id": "stu_1", "call_id": "c1"})
