@@ -1,4 +1,4 @@
-"""The plan of `ops`: themes import one another in one direction, and no function's handler is used as a library."""
+"""The plan of `ops`: each folder is a theme, and themes import one another in one direction."""
 
 import ast
 from collections.abc import Iterator
