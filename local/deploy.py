@@ -1,8 +1,9 @@
 """Deploys the program of `__main__.py` to a local AWS, without the Pulumi CLI, and checks what came of it.
 
 The program runs as it is, with a stack's own settings; each resource that it registers is created at once by
-resources.py and its real outputs go back into the program. Must not change what the program declares: where ministack
-judges a policy otherwise than AWS does, policies.py says what it gets instead and why, and `Deployment.replaced` tells.
+`local.resources` and its real outputs go back into the program. Must not change what the program declares: where
+ministack judges a policy otherwise than AWS does, policies.py says what it gets instead and why, and
+`Deployment.replaced` tells.
 """
 
 import asyncio
@@ -109,7 +110,7 @@ class _Creator(mocks.Mocks):
         if kind is None:
             raise LocalAwsError(
                 f"resource {args.name} has the type {args.typ}, which the local run does not handle: "
-                "add it to local/resources.py"
+                "add it to local/resources/"
             )
         given = declared
         if args.typ in _ENFORCED_POLICIES:
@@ -121,7 +122,7 @@ class _Creator(mocks.Mocks):
             id_, more = kind.create(self._aws, declared.get("name") or args.name, given)
         except Exception as error:
             raise LocalAwsError(
-                f"resource {args.name} ({args.typ}) cannot be created: {error}; see local/resources.py"
+                f"resource {args.name} ({args.typ}) cannot be created: {error}; see local/resources/"
             ) from error
         resource = Resource(args.typ, args.name, id_, declared, {**declared, **more})
         self._deployment.resources.append(resource)
@@ -166,8 +167,8 @@ def deploy(
     """Run the program (`__main__.py`, unless another is given) with a stack's settings and create all it declares.
 
     Runs in a thread of its own, because Pulumi keeps its runtime per context: nothing of it remains here.
-    Raises LocalAwsError, naming the resource, for a type that resources.py does not know and for whatever AWS refuses;
-    what the program itself raises passes through.
+    Raises LocalAwsError, naming the resource, for a type that `local.resources` does not know and for whatever AWS
+    refuses; what the program itself raises passes through.
     """
     config = stack_settings(stack, overrides)
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["name"]

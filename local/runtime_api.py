@@ -167,36 +167,12 @@ def running(
     name = environment.get("AWS_LAMBDA_FUNCTION_NAME", handler)
     server = _Server(waiting, answers, f"arn:aws:lambda:us-east-1:123456789012:function:{name}")
     directory = Path(tempfile.mkdtemp(prefix="iops-dashboard-function-"))
-    variables = {
-        "AWS_EXECUTION_ENV": "AWS_Lambda_python3.12",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
-        "AWS_LAMBDA_FUNCTION_NAME": name,
-        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}",
-        "AWS_REGION": "us-east-1",
-        "LANG": "en_US.UTF-8",
-        "PATH": os.environ.get("PATH", os.defpath),
-        "PYTHONDONTWRITEBYTECODE": "1",  # Lambda's directories of code and layers can't be written to
-        "PYTHONPATH": os.pathsep.join(str(entry.resolve()) for entry in path),
-        "TZ": ":UTC",
-        "_HANDLER": handler,
-        **environment,
-    }
+    variables = {**_lambda_variables(handler, name, server.server_port, path, memory_mb), **environment}
     process = None
     try:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         started = time.monotonic()
-        with (directory / "log").open("wb") as log:
-            process = subprocess.Popen(
-                # -S: the interpreter's own site-packages would hide what the layer lacks.
-                [python, "-S", "-m", "awslambdaric", handler],
-                env=variables,
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        process = _start(python, handler, variables, directory)
         function = Function(0.0, process, directory / "log", timeout_seconds, waiting, answers)
         kind, body = function._wait(time.time() + timeout_seconds)
         if kind == "init error":
@@ -211,6 +187,39 @@ def running(
         server.shutdown()
         server.server_close()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _start(python: str, handler: str, variables: Mapping[str, str], directory: Path) -> subprocess.Popen[bytes]:
+    """Start the runtime interface client in this directory, which also gets the log."""
+    with (directory / "log").open("wb") as log:
+        return subprocess.Popen(
+            # -S: the interpreter's own site-packages would hide what the layer lacks.
+            [python, "-S", "-m", "awslambdaric", handler],
+            env=variables,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _lambda_variables(handler: str, name: str, api_port: int, path: Sequence[Path], memory_mb: int) -> dict[str, str]:
+    """The variables that Lambda adds to a function's own ("Defined runtime environment variables")."""
+    return {
+        "AWS_EXECUTION_ENV": "AWS_Lambda_python3.12",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api_port}",
+        "AWS_REGION": "us-east-1",
+        "LANG": "en_US.UTF-8",
+        "PATH": os.environ.get("PATH", os.defpath),
+        "PYTHONDONTWRITEBYTECODE": "1",  # Lambda's directories of code and layers can't be written to
+        "PYTHONPATH": os.pathsep.join(str(entry.resolve()) for entry in path),
+        "TZ": ":UTC",
+        "_HANDLER": handler,
+    }
 
 
 def unpack(name: str, directory: Path) -> Path:
