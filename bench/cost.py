@@ -8,19 +8,19 @@ invocation takes depends on the machine, so it is an assumption, `MS_PER_EVENT`,
 import argparse
 import base64
 import io
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
-from itertools import accumulate
 from logging import StreamHandler
 from random import Random
 from typing import Any, Final, TextIO, cast
 
+from bench.marketplace import FACTS_PER_EVENT, GROUPS, KEPT_MS, MIX, STUDENTS, Marketplace
+from bench.prices import PRICES
 from functions.aws.observability import logger
-from functions.model import DAY_MS, HOUR_MS, SECOND_MS, EntityType, from_iso, to_iso
+from functions.model import SECOND_MS, EntityType, from_iso
 from functions.processor import handler, roll
 from proof.invocation import context, process
 from proof.memory_aws import Attributes
@@ -44,61 +44,10 @@ ROLL_MINUTES: Final = (5, 60)
 """Values of rollIntervalMinutes that are compared; the table of dollars has the first."""
 LAMBDA_LINES_BYTES: Final = 300
 """Assumed bytes of the START, END and REPORT lines that Lambda itself logs for an invocation."""
+_FILLING: Final = 5_000
+"""Events in each batch that fills the items."""
 LOG_EVENT_OVERHEAD: Final = 26
 """Bytes that CloudWatch Logs adds to each event (PutLogEvents, CloudWatch Logs API reference)."""
-
-
-@dataclass(frozen=True)
-class Price:
-    """A list price in us-east-1, in dollars a unit."""
-
-    dollars: float
-    unit: str
-    page: str
-    """AWS's own page for it, below https://aws.amazon.com/."""
-    as_of: str
-    """The day, or the month, for which it is known."""
-
-
-PRICES: Final = {
-    "kinesis_in": Price(0.08, "GB put, each record rounded up to 1 KB", "kinesis/data-streams/pricing", "2026-10-02"),
-    "kinesis_out": Price(0.04, "GB read", "kinesis/data-streams/pricing", "2026-10-02"),
-    "kinesis_stream": Price(0.04, "hour of an on-demand stream", "kinesis/data-streams/pricing", "2026-10-02"),
-    "kinesis_shard": Price(0.015, "hour of a provisioned shard", "kinesis/data-streams/pricing", "2026-10-02"),
-    "kinesis_put": Price(0.014, "million PUT payload units of 25 KB", "kinesis/data-streams/pricing", "2026-10-02"),
-    "lambda_request": Price(0.20, "million requests", "lambda/pricing", "2026-05"),
-    "lambda_x86_64": Price(0.0000166667, "GB-second, x86_64", "lambda/pricing", "2026-05"),
-    "lambda_arm64": Price(0.0000133334, "GB-second, arm64", "lambda/pricing", "2026-05"),
-    "dynamodb_write": Price(0.625, "million write request units", "dynamodb/pricing/on-demand", "2026-10-04"),
-    "dynamodb_read": Price(0.125, "million read request units", "dynamodb/pricing/on-demand", "2026-10-04"),
-    "dynamodb_storage": Price(0.25, "GB-month", "dynamodb/pricing/on-demand", "2026-10-04"),
-    "events": Price(1.00, "million custom events", "eventbridge/pricing", "2026-06"),
-    "sns_publish": Price(0.50, "million publishes", "sns/pricing", "2026-06"),
-    "sns_email": Price(20.00, "million e-mails", "sns/pricing", "2026-06"),
-    "logs": Price(0.50, "GB of logs taken in", "cloudwatch/pricing", "2026-02"),
-    "metric": Price(0.30, "custom metric a month", "cloudwatch/pricing", "2026-02"),
-    "alarm": Price(0.10, "alarm a month", "cloudwatch/pricing", "2026-02"),
-    "dashboard": Price(3.00, "dashboard a month", "cloudwatch/pricing", "2026-02"),
-    "s3_put": Price(5.00, "million PUT requests", "s3/pricing", "2026-10-04"),
-    "kms_key": Price(1.00, "customer managed key a month", "kms/pricing", "2026-03"),
-}
-
-STUDENTS, TUTORS = 500, 100
-SUBJECTS: Final = ("algebra", "geometry", "calculus", "physics", "chemistry", "biology", "english", "history")
-REGIONS: Final = ("north", "east", "south", "west")
-_KEPT_MS: Final = 32 * DAY_MS
-_GROUPS, _FILLING = 10, 5_000
-"""The past of so many groups is made one after the other, in batches of so many events."""
-MIX: Final = {
-    "session_started": 0.3,
-    "session_completed": 0.3,
-    "ib_call_logged": 0.1,
-    "customer_health_update": 0.1,
-    "tutor_availability_updated": 0.1,
-    "supply_demand_update": 0.1,
-}
-FACTS_PER_EVENT: Final = 2 * MIX["session_started"] + MIX["ib_call_logged"]
-"""A session is a fact of its student and of its tutor, a call one of its student."""
 
 
 @dataclass(frozen=True)
@@ -131,130 +80,6 @@ class RollQuantities:
     read_units: float
 
 
-@dataclass
-class _Marketplace:
-    """Who takes part and how often: the k-th most active student or tutor 1/k as often as the first."""
-
-    rng: Random
-    students: Sequence[str] = tuple(f"stu_{number:06d}" for number in range(STUDENTS))
-    tutors: Sequence[str] = tuple(f"tut_{number:06d}" for number in range(TUTORS))
-    open_sessions: list[dict[str, Any]] = field(default_factory=list)
-    made: int = 0
-
-    def __post_init__(self) -> None:
-        self._weights = {
-            count: list(accumulate(1 / rank for rank in range(1, count + 1))) for count in (STUDENTS, TUTORS)
-        }
-
-    def _zipf(self, ids: Sequence[str]) -> str:
-        return self.rng.choices(ids, cum_weights=self._weights[len(ids)])[0]
-
-    def _number(self) -> int:
-        self.made += 1
-        return self.made
-
-    def event(self, now_ms: int) -> bytes:
-        """One event of the mix, at most ten minutes old."""
-        (kind,) = self.rng.choices(list(MIX), weights=list(MIX.values()))
-        return _json(kind, now_ms - self.rng.randrange(600 * SECOND_MS), getattr(self, f"_{kind}")())
-
-    def _session(self, student: str, tutor: str) -> dict[str, Any]:
-        subject = self.rng.choice(SUBJECTS)
-        return {
-            "session_id": f"ses_{self._number():010d}",
-            "student_id": student,
-            "tutor_id": tutor,
-            "subject": subject,
-        }
-
-    def _rated(self, session: dict[str, Any]) -> dict[str, Any]:
-        ratings = {name: self.rng.randint(30, 50) / 10 for name in ("student_rating", "tutor_rating")}
-        return {**session, "actual_duration_minutes": 58, **ratings, "completed_successfully": True}
-
-    def _completed(self, student: str, tutor: str) -> dict[str, Any]:
-        return self._rated(self._session(student, tutor))
-
-    def _call(self, student: str) -> dict[str, Any]:
-        return {"call_id": f"call_{self._number():09d}", "student_id": student, "reason": "billing", "resolved": True}
-
-    def _session_started(self) -> dict[str, Any]:
-        session = self._session(self._zipf(self.students), self._zipf(self.tutors))
-        self.open_sessions.append(session)
-        return {**session, "session_type": "one_on_one", "scheduled_duration_minutes": 60}
-
-    def _session_completed(self) -> dict[str, Any]:
-        if not self.open_sessions:
-            self._session_started()
-        return self._rated(self.open_sessions.pop(self.rng.randrange(len(self.open_sessions))))
-
-    def _ib_call_logged(self) -> dict[str, Any]:
-        return self._call(self._zipf(self.students))
-
-    def _customer_health_update(self) -> dict[str, Any]:
-        return self.health(self._zipf(self.students))
-
-    def _tutor_availability_updated(self) -> dict[str, Any]:
-        return self.availability(self._zipf(self.tutors))
-
-    def _supply_demand_update(self) -> dict[str, Any]:
-        return self.balance(self.rng.choice(SUBJECTS), self.rng.choice(REGIONS))
-
-    def past(self, group: int, facts: int, now_ms: int) -> list[bytes]:
-        """What gives each student of a group as many facts as said, in order of time; its tutors take all sessions.
-
-        Of a student's facts as many are calls as in the mix.
-        """
-        students, tutors = self.students[group::_GROUPS], self.tutors[group::_GROUPS]
-        calls = round(facts * MIX["ib_call_logged"] / (MIX["session_started"] + MIX["ib_call_logged"]))
-        events = []
-        for student in students:
-            for number in range(facts):
-                time = now_ms - self.rng.randrange(HOUR_MS, _KEPT_MS)
-                kind = "ib_call_logged" if number < calls else "session_completed"
-                payload = self._call(student) if number < calls else self._completed(student, self.rng.choice(tutors))
-                events.append((time, kind, payload))
-        events.sort(key=lambda event: event[0])
-        return [_json(kind, time, payload) for time, kind, payload in events]
-
-    def registers(self, now_ms: int) -> list[bytes]:
-        """A report of each student, the availability of each tutor, the balance of each subject in each region."""
-        at = now_ms - HOUR_MS
-        return [
-            *(_json("customer_health_update", at, self.health(each)) for each in self.students),
-            *(_json("tutor_availability_updated", at, self.availability(each)) for each in self.tutors),
-            *(_json("supply_demand_update", at, self.balance(s, region)) for s in SUBJECTS for region in REGIONS),
-        ]
-
-    def health(self, student: str) -> dict[str, Any]:
-        """A report that moves by a few points; a student in ten is near the threshold of a warning."""
-        usual = 70 if int(student[-6:]) % 10 == 0 else 85
-        return {"student_id": student, "health_score": usual + self.rng.randint(-5, 5), "churn_risk": "low"}
-
-    def availability(self, tutor: str) -> dict[str, Any]:
-        return {
-            "tutor_id": tutor,
-            "available_hours_this_week": self.rng.randint(0, 40),
-            "subjects": ["algebra", "geometry"],
-            "timezone": "Europe/Berlin",
-            "accepts_instant_book": True,
-        }
-
-    def balance(self, subject: str, region: str) -> dict[str, Any]:
-        return {
-            "subject": subject,
-            "region": region,
-            "available_tutors": self.rng.randint(5, 50),
-            "active_students": self.rng.randint(20, 200),
-            "demand_score": self.rng.randint(0, 100),
-            "supply_score": self.rng.randint(0, 100),
-            "balance_status": "high_demand" if self.rng.random() < 0.1 else "balanced",
-        }
-
-
-def _json(kind: str, time_ms: int, payload: dict[str, Any]) -> bytes:
-    return json.dumps({"event_type": kind, "timestamp": to_iso(time_ms), "payload": payload}).encode()
-
-
 class Bench:
     """The processor over metered AWS, with every item of the marketplace as large as said."""
 
@@ -262,7 +87,7 @@ class Bench:
         self.aws = MeteredAws()
         self.now_ms = NOW
         self._facts = facts
-        self._marketplace = _Marketplace(Random(seed))
+        self._marketplace = Marketplace(Random(seed))
         self._delivered = 0
         self._warm: dict[Any, Attributes] = {}
 
@@ -272,7 +97,7 @@ class Bench:
 
     def fill(self) -> None:
         """Makes the items: `facts` of each student over 32 days, what follows of tutors, a register of every kind."""
-        for group in range(_GROUPS):
+        for group in range(GROUPS):
             events = self._marketplace.past(group, self._facts, self.now_ms)
             for start in range(0, len(events), _FILLING):
                 self._deliver(events[start : start + _FILLING])
@@ -327,7 +152,7 @@ class Bench:
             with _printed():
                 roll.lambda_handler({}, context())
         facts = self._facts * STUDENTS * FACTS_PER_EVENT / (MIX["session_started"] + MIX["ib_call_logged"])
-        share = _KEPT_MS / (self.now_ms - NOW) / facts
+        share = KEPT_MS / (self.now_ms - NOW) / facts
         write_units = sum(units for name, units in self.aws.units.items() if name != READ)
         return RollQuantities(self.aws.written * share, write_units * share, self.aws.units[READ] * share)
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from bench.cost import PRICES
+from bench.prices import PRICES
 from functions.aws.clients import PARALLEL_CALLS
 
 MEMORY_MB: Final = (512, 1_024, 1_769)
