@@ -20,7 +20,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from bench import ROOT, report
+from bench import ROOT, plots, report
 
 PARTS: Final = {
     "end-to-end": "bench.end_to_end",
@@ -66,7 +66,7 @@ def main() -> int:
                 progress.console.print(f"{part}: {time.perf_counter() - begun:.0f} s", highlight=False)
             progress.advance(bar)
     results = report.load(directory, PARTS)
-    report.plots(directory, results)
+    plots.plots(directory, results)
     (directory / "tables.md").write_text(report.tables(results), encoding="utf-8")
     report.show(console, results)
     console.print(f"JSON, tables and plots are in {directory.relative_to(ROOT)}.")

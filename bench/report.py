@@ -1,6 +1,6 @@
-"""Results as JSON, tables and plots. It measures nothing, and shows nothing that was not measured.
+"""Results as JSON and tables. It measures nothing, and shows nothing that was not measured.
 
-`bench/results/NAME.json` is what a part found, `tables.md` everything as Markdown, `*.svg` the plots.
+`bench/results/NAME.json` is what a part found, `tables.md` everything as Markdown; `bench.plots` draws the plots.
 """
 
 import json
@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import altair as alt
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +17,7 @@ from bench import sizing
 from bench.figures import FIGURES, Figure, floor
 
 RESULTS: Final = Path(__file__).parent / "results"
-_SIZES: Final = ("100", "1000", "6800")
+SIZES: Final = ("100", "1000", "6800")
 
 Rows = Iterable[Sequence[str]]
 
@@ -124,7 +123,7 @@ def _table(headings: Sequence[str], rows: Rows) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
-_PER_1000: Final = {
+PER_1000: Final = {
     "calls": "AWS calls",
     "reads": "of them reads",
     "writes": "of them writes",
@@ -149,18 +148,18 @@ def _end_to_end(results: Any) -> Iterator[str]:
         f"{small['rounds']} rounds over {small['events']:,} events.\n"
     )
     yield _table(
-        ("", "baseline", *(f"batch {int(size):,}" for size in _SIZES)),
+        ("", "baseline", *(f"batch {int(size):,}" for size in SIZES)),
         (
             (
                 title,
                 _number(small["baseline"][name]),
-                *(f"{_number(small[size][name])} ({_number(small[size]['ratio'].get(name, 0))} x)" for size in _SIZES),
+                *(f"{_number(small[size][name])} ({_number(small[size]['ratio'].get(name, 0))} x)" for size in SIZES),
             )
-            for name, title in _PER_1000.items()
+            for name, title in PER_1000.items()
         ),
     )
-    named = ", ".join(f"{small['entities_named'][size]:.0f}" for size in _SIZES)
-    floors = ", ".join(f"{floor(results, int(size)):.1f}" for size in _SIZES)
+    named = ", ".join(f"{small['entities_named'][size]:.0f}" for size in SIZES)
+    floors = ", ".join(f"{floor(results, int(size)):.1f}" for size in SIZES)
     yield (
         f"Entities named by a batch: {named}. One write for each of them "
         f"would be {floors} times fewer writes: the floor.\n"
@@ -168,7 +167,7 @@ def _end_to_end(results: Any) -> Iterator[str]:
     yield "What that sustains, computed (`bench/sizing.py`): one batch after the other, as one shard is read.\n"
     yield _table(
         ("records a batch", "memory", "ms a batch", "events a second", "dollars a million events"),
-        sizing.rows(small, _SIZES),
+        sizing.rows(small, SIZES),
     )
     for population, title in (
         ("large", "Per 1,000 events, 50,000 students and 10,000 tutors, measured once."),
@@ -177,12 +176,12 @@ def _end_to_end(results: Any) -> Iterator[str]:
         found = results[population]
         yield f"{title}\n"
         yield _table(
-            ("", *(f"batch {int(size):,}" for size in _SIZES)),
+            ("", *(f"batch {int(size):,}" for size in SIZES)),
             [
-                ("entities named by a batch", *(_number(found[size]["entities_named"]) for size in _SIZES)),
+                ("entities named by a batch", *(_number(found[size]["entities_named"]) for size in SIZES)),
                 *(
-                    (title, *(_number(found[size][name]) for size in _SIZES))
-                    for name, title in _PER_1000.items()
+                    (title, *(_number(found[size][name]) for size in SIZES))
+                    for name, title in PER_1000.items()
                     if name in found["100"]
                 ),
             ],
@@ -314,95 +313,4 @@ def _rollup(results: Any) -> Iterator[str]:
     yield _table(
         ("", *(f"{int(students):,} students" for students in results)),
         ((title, *(_number(each[name]) for each in results.values())) for name, title in names.items()),
-    )
-
-
-def plots(directory: Path, results: Mapping[str, Any]) -> None:
-    """The plots, as SVG."""
-    if "end-to-end" in results:
-        _plot_ratios(results["end-to-end"]["small"]).save(directory / "ratios.svg")
-    if "growth" in results:
-        _plot_growth(results["growth"]).save(directory / "growth.svg")
-    if "peers" in results:
-        _plot_peers(results["peers"]).save(directory / "peers.svg")
-    if "core" in results:
-        _plot_steps(results["core"]["steps"]).save(directory / "steps.svg")
-
-
-def _data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
-    return alt.Data(values=list(rows))
-
-
-def _plot_ratios(small: Any) -> alt.Chart:
-    names = ("calls", "cpu_ms", "wall_ms_at_4_ms", "write_units")
-    rows = [
-        {"batch": f"{int(size):,}", "what": _PER_1000[name], "factor": small[size]["ratio"][name]}
-        for size in _SIZES
-        for name in names
-    ]
-    return (
-        alt.Chart(_data(rows), title="How many times less than the baseline")
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("batch:O", sort=None, title="records a batch"),
-            y=alt.Y("factor:Q", scale=alt.Scale(type="log"), title="times less"),
-            color=alt.Color("what:N", sort=None, title=None),
-        )
-        .properties(width=420, height=260)
-    )
-
-
-def _plot_growth(growth: Any) -> alt.Chart:
-    rows = [
-        {"what": f"{name} ({each['slope']:.2f})", "quantity": x, "ms": y}
-        for name, each in growth.items()
-        for x, y in each["points"]
-    ]
-    return (
-        alt.Chart(_data(rows), title="CPU of a batch as one thing grows (slope)")
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("quantity:Q", scale=alt.Scale(type="log"), title="how many"),
-            y=alt.Y("ms:Q", scale=alt.Scale(type="log"), title="CPU, ms"),
-            color=alt.Color("what:N", sort=None, title=None, legend=alt.Legend(labelLimit=400)),
-        )
-        .properties(width=420, height=260)
-    )
-
-
-def _plot_peers(peers: Any) -> alt.Chart:
-    rows = [
-        {"batch": f"{int(size):,}", "engine": name, "rate": rate}
-        for size in ("1000", "10000")
-        for name, rate in peers[size]["events_per_cpu_second"].items()
-    ]
-    return (
-        alt.Chart(_data(rows), title="The same windows, events a CPU second")
-        .mark_bar()
-        .encode(
-            x=alt.X("batch:N", sort=None, title="events a batch"),
-            xOffset=alt.XOffset("engine:N", sort=None),
-            y=alt.Y("rate:Q", title="events a CPU second"),
-            color=alt.Color("engine:N", sort=None, title=None),
-        )
-        .properties(width=420, height=260)
-    )
-
-
-def _plot_steps(steps: Any) -> alt.Chart:
-    rows = [
-        {"batch": f"{int(size):,}", "step": name, "us": ms / int(size) * 1_000, "order": order}
-        for size, each in steps.items()
-        for order, (name, ms) in enumerate(each["ms"].items())
-    ]
-    return (
-        alt.Chart(_data(rows), title="The core, microseconds of CPU a record")
-        .mark_bar()
-        .encode(
-            y=alt.Y("batch:N", sort=None, title="records a batch"),
-            x=alt.X("us:Q", title="microseconds"),
-            color=alt.Color("step:N", sort=None, title=None),
-            order="order:Q",
-        )
-        .properties(width=420, height=140)
     )
