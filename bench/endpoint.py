@@ -2,20 +2,20 @@
 
 One process, one thread, items in memory. It knows the calls that the handlers make, with DynamoDB's conditions, and
 refuses every other. It counts calls, bytes and request units; the arithmetic is done when the counts are asked for, not
-while a call waits. `Endpoint` starts it and speaks with it; `python -m bench.endpoint` is the process.
+while a call waits. Statements are parsed by `proof.partiql`, as those of AWS in memory are; items are kept and scanned
+here, without that one's locks and checks, since their time would be measured as the functions'. `Endpoint` starts it
+and speaks with it; `python -m bench.endpoint` is the process.
 """
 
 import asyncio
 import gc
 import http.client
 import json
-import re
 import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -25,17 +25,13 @@ import msgspec
 
 from bench import ROOT
 from bench.units import Attributes, read_units, refused_units, write_units
+from proof import partiql
 
 Item = dict[str, dict[str, Any]]
 Key = tuple[str, str, str]
 """Table, type, id."""
 
 _CONTROL: Final = "/_bench/"
-_INSERT = re.compile(r'INSERT INTO "(?P<table>[^"]+)" VALUE \{(?P<names>.*)\}')
-_UPDATE = re.compile(
-    r'UPDATE "(?P<table>[^"]+)"(?P<changes>(?: SET "\w+" = \?| REMOVE "\w+")+)'
-    r' WHERE (?P<where>"\w+" = \?(?: AND "\w+" = \?)*)'
-)
 
 
 @dataclass(slots=True)
@@ -119,7 +115,7 @@ class Store:
         return {"Responses": [self._execute(each["Statement"], each["Parameters"]) for each in statements]}
 
     def _execute(self, text: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
-        statement = _parse(text)
+        statement = partiql.parse(text)
         if statement.inserts:
             item = dict(zip(statement.sets, parameters, strict=True))
             key = _key(statement.table, item)
@@ -227,31 +223,6 @@ class Store:
     def items_of(self, body: bytes) -> list[Item]:
         """A table's items."""
         return [item for (table, _, _), item in self.items.items() if table == body.decode()]
-
-
-@dataclass(frozen=True, slots=True)
-class _Statement:
-    table: str
-    inserts: bool
-    sets: tuple[str, ...]
-    removes: tuple[str, ...] = ()
-    where: tuple[str, ...] = ()
-
-
-@cache
-def _parse(text: str) -> _Statement:
-    if insert := _INSERT.fullmatch(text):
-        return _Statement(insert["table"], True, tuple(re.findall(r"'(\w+)': \?", insert["names"])))
-    update = _UPDATE.fullmatch(text)
-    if not update:
-        raise ValueError(f"this endpoint does not know the statement {text!r}")
-    return _Statement(
-        update["table"],
-        False,
-        tuple(re.findall(r'SET "(\w+)"', update["changes"])),
-        tuple(re.findall(r'REMOVE "(\w+)"', update["changes"])),
-        tuple(re.findall(r'"(\w+)" = \?', update["where"])),
-    )
 
 
 def _key(table: str, attributes: Mapping[str, Mapping[str, Any]]) -> Key:

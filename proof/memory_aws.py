@@ -4,7 +4,6 @@ Fast enough for property tests. `tests/e2e` runs the same store against an emula
 """
 
 import io
-import re
 import threading
 import zlib
 from collections import Counter
@@ -12,16 +11,12 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
+from proof import partiql
+
 Attributes = dict[str, dict[str, Any]]
 Key = tuple[str, str]
 
 _ITEMS_A_PAGE = 7
-
-_INSERT = re.compile(r'INSERT INTO "(?P<table>[^"]+)" VALUE \{(?P<names>.*)\}')
-_UPDATE = re.compile(
-    r'UPDATE "(?P<table>[^"]+)"(?P<changes>(?: SET "\w+" = \?| REMOVE "\w+")+)'
-    r' WHERE "entity_id" = \? AND "entity_type" = \? AND "version" = \?'
-)
 
 
 class FakeAws:
@@ -68,24 +63,24 @@ class _DynamoDb(_Service):
     def _execute(self, statement: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
         self.aws.calls["statement"] += 1
         parameters = [_normalised(parameter) for parameter in parameters]
-        if insert := _INSERT.fullmatch(statement):
-            names = re.findall(r"'(\w+)': \?", insert["names"])
-            item = dict(zip(names, parameters, strict=True))
+        parsed = partiql.parse(statement)
+        values = parameters[: len(parsed.sets)]
+        if parsed.inserts:
+            item = dict(zip(parsed.sets, parameters, strict=True))
             if _key(item) in self.aws.items:
                 return {"Error": {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table"}}
             self.aws.items[_key(item)] = item
-            return {"TableName": insert["table"]}
-        update = _UPDATE.fullmatch(statement)
-        assert update, statement
-        *values, entity_id, entity_type, version = parameters
+            return {"TableName": parsed.table}
+        assert parsed.where == ("entity_id", "entity_type", "version"), statement
+        entity_id, entity_type, version = parameters[len(parsed.sets) :]
         item = dict(self.aws.items.get((entity_type["S"], entity_id["S"]), {}))
         if item.get("version") != version:
             return {"Error": {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}}
-        item |= dict(zip(re.findall(r'SET "(\w+)"', update["changes"]), values, strict=True))
-        for name in re.findall(r'REMOVE "(\w+)"', update["changes"]):
+        item |= dict(zip(parsed.sets, values, strict=True))
+        for name in parsed.removes:
             del item[name]
         self.aws.items[_key(item)] = item
-        return {"TableName": update["table"]}
+        return {"TableName": parsed.table}
 
     def describe_table(self, *, TableName: str) -> dict[str, Any]:
         with self.aws.lock:
