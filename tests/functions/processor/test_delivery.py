@@ -4,11 +4,9 @@ Every stream of events is cut into batches, shuffled, delivered twice and in par
 is compared with the recomputation of `proof.oracle`, which knows nothing of how state is stored.
 """
 
-import base64
 import json
 import random
 import re
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,12 +16,12 @@ from functions.model import DAY_MS, Record
 from functions.rollup import handler as rollup
 from functions.rollup import partitions
 from proof import oracle
-from proof.world import EVERY_ALERT, environment_of, public_items
+from proof.world import EVERY_ALERT, environment_of
 from tests.helpers.deployment import NOW, Deployment, deployed, record
+from tests.helpers.recomputation import AS_SHIPPED, expected_of, facts, public, recomputed
 from tests.helpers.strategies import streams
 
 RANDOM = st.randoms(use_true_random=False)
-AS_SHIPPED = oracle.Rules()
 RULES = st.sampled_from([AS_SHIPPED, EVERY_ALERT])
 
 
@@ -32,38 +30,6 @@ def few_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
     """As few as can be told from one: a rollup of a few items takes as long as there are partitions and segments."""
     monkeypatch.setattr(partitions, "_FEWEST", 2)
     monkeypatch.setattr(rollup, "PARALLEL_CALLS", 2)
-
-
-def public(deployment: Deployment) -> dict[tuple[str, str], dict[str, Any]]:
-    """The table's public attributes, as the recomputation gives them."""
-    return public_items(deployment.aws)
-
-
-def recomputed(
-    records: list[Record], as_of: int, rules: oracle.Rules = AS_SHIPPED, *, rolled_up: bool = False
-) -> oracle.Recomputed:
-    """The recomputation at a moment, with a rollup at the same one or without any."""
-    given = [oracle.Record(base64.b64decode(each.data), each.arrival_ms, each.sequence_number) for each in records]
-    return oracle.recompute(given, as_of, rules, oracle.roll_up(given, as_of, rules) if rolled_up else None)
-
-
-def expected_of(deployment: Deployment, expected: oracle.Recomputed) -> dict[tuple[str, str], dict[str, Any]]:
-    """What must be in the table: of subjects that outlive their sessions those that an earlier rollup has made."""
-    outlived = {key: item for key, item in expected.outlived.items() if key in deployment.aws.items}
-    return expected.entities | outlived
-
-
-def facts(deployment: Deployment) -> dict[tuple[str, str], Any]:
-    """What is stored of facts and registers, byte for byte."""
-    names = (
-        "facts",
-        "first_session",
-        "reported",
-        "regions",
-        "subjects",
-        "availability_at",
-    )
-    return {key: {name: item[name] for name in names if name in item} for key, item in deployment.aws.items.items()}
 
 
 def deliver_somehow(deployment: Deployment, records: list[Record], rng: random.Random) -> None:

@@ -10,8 +10,8 @@ from functions.model import DAY_MS, Record
 from local.events_file import read
 from proof.oracle import Rules
 from proof.world import environment_of
-from tests.functions.processor.test_delivery import AS_SHIPPED, expected_of, facts, public, recomputed
 from tests.helpers.deployment import NOW, Deployment, deployed, record
+from tests.helpers.recomputation import AS_SHIPPED, expected_of, facts, public, recomputed
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample-month.ndjson"
 
