@@ -6,20 +6,9 @@ from typing import Any
 import pytest
 
 from proof.oracle import DAY_MS, Record, Rejected, Rules, accept, iso, recompute, time_ms
+from tests.helpers.oracle_records import AS_OF, event, records
 
-AS_OF = 1_795_000_000_000
 """2026-11-18T11:06:40Z."""
-
-
-def event(event_type: str, time: int | None = None, **payload: Any) -> bytes:
-    body: dict[str, Any] = {"event_type": event_type, "payload": payload}
-    if time is not None:
-        body["timestamp"] = iso(time)
-    return json.dumps(body).encode()
-
-
-def records(*data: bytes, arrival: int = AS_OF) -> list[Record]:
-    return [Record(item, arrival, str(number)) for number, item in enumerate(data, start=1)]
 
 
 def entity(kind: str, name: str, *data: bytes, as_of: int = AS_OF) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proof.oracle import DAY_MS, EntityKey, Record, Rolled, Rules, recompute, roll_up
-from tests.proof.test_oracle import AS_OF, event, records
+from tests.helpers.oracle_records import AS_OF, event, records
 
 HOUR_MS = DAY_MS // 24
 ALGEBRA, BIOLOGY, TUTOR = ("subject", "algebra"), ("subject", "biology"), ("tutor", "t")
