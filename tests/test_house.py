@@ -20,6 +20,7 @@ ALLOWED = {
     "functions/simulator": ("functions.simulator",),
     "components": ("components",),
     "settings.py": (),
+    "ops": ("ops", "functions"),
     "proof/oracle": ("proof.oracle",),
 }
 """What each folder or file may import of ours."""
