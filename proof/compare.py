@@ -16,8 +16,8 @@ from proof.oracle import (
     Identity,
     Record,
     Rejected,
-    Rolled,
     Rules,
+    Totals,
     accept,
     canonical_json,
     recompute,
@@ -72,7 +72,7 @@ class History:
         self._naming: dict[EntityKey, list[Record]] = defaultdict(list)
         self._things: dict[EntityKey, set[Identity]] = defaultdict(set)
         self._subjects: dict[Identity, set[str]] = defaultdict(set)
-        self._rolled: dict[int, dict[EntityKey, Rolled]] = {}
+        self._rolled: dict[int, dict[EntityKey, Totals]] = {}
         for record, event in _accepted(records, rules).items():
             if event.subject is not None:
                 self._subjects[event.identity].add(event.subject)
@@ -86,27 +86,27 @@ class History:
 
         None where nothing but old facts is left of it.
         """
-        rolled = self.rolled(entity, rolled_up_ms)
+        totals = self.totals(entity, rolled_up_ms)
         found = recompute(
-            self._naming.get(entity, []), as_of_ms, self._rules, None if rolled is None else {entity: rolled}
+            self._naming.get(entity, []), as_of_ms, self._rules, None if totals is None else {entity: totals}
         )
         return found.entities.get(entity, found.outlived.get(entity))
 
-    def rolled(self, entity: EntityKey, rolled_up_ms: int | None) -> Rolled | None:
+    def totals(self, entity: EntityKey, rolled_up_ms: int | None) -> Totals | None:
         """Return what a rollup at a moment must find out about an entity, if it is one of whom it finds out any."""
         return None if rolled_up_ms is None else self._rolled_up(rolled_up_ms).get(entity)
 
     def entities(self, as_of_ms: int, rolled_up_ms: int | None = None) -> set[EntityKey]:
         """Return the entities that must have an item at a moment, the last rollup having been at another."""
-        rolled = None if rolled_up_ms is None else self._rolled_up(rolled_up_ms)
-        return set(recompute(self._records(), as_of_ms, self._rules, rolled).entities)
+        totals = None if rolled_up_ms is None else self._rolled_up(rolled_up_ms)
+        return set(recompute(self._records(), as_of_ms, self._rules, totals).entities)
 
     def subjects_of(self, entities: Iterable[EntityKey]) -> set[EntityKey]:
         """Return the subjects that anything says that any of these entities' sessions had."""
         identities = chain.from_iterable(self._things.get(entity, ()) for entity in entities)
         return {("subject", subject) for identity in identities for subject in self._subjects.get(identity, ())}
 
-    def _rolled_up(self, moment_ms: int) -> dict[EntityKey, Rolled]:
+    def _rolled_up(self, moment_ms: int) -> dict[EntityKey, Totals]:
         if moment_ms not in self._rolled:
             self._rolled[moment_ms] = roll_up(self._records(), moment_ms, self._rules)
         return self._rolled[moment_ms]
@@ -164,11 +164,11 @@ def differing_items(reading: Reading, history: History, now_ms: int) -> list[str
         expected = history.at(entity, item["as_of"], rolled_up_ms)
         if expected is None:  # an item outlives its facts, and then counts nothing
             expected = {name: 100 if name == "health_score" else 0 for name in actual} | {"alerts": {}}
-        rolled = history.rolled(entity, rolled_up_ms)
-        if rolled is not None:
+        totals = history.totals(entity, rolled_up_ms)
+        if totals is not None:
             kept = item.get("rolled_up", {})
             actual |= {f"rolled_up.{name}": kept.get(name) for name in KEPT_BESIDE_THEM}
-            expected |= {f"rolled_up.{name}": getattr(rolled, name) for name in KEPT_BESIDE_THEM}
+            expected |= {f"rolled_up.{name}": getattr(totals, name) for name in KEPT_BESIDE_THEM}
         for name in sorted(expected.keys() | actual.keys()):
             if entity in blurred and name in _BLURRED:
                 continue

@@ -217,18 +217,18 @@ class World:
     def check_metrics(self) -> None:
         """All that users read, and what alerts of a rollup's figures are judged by, as of now."""
         records = [_for_oracle(record) for record in self.stream.records()]
-        rolled = oracle.roll_up(records, self.now_ms, self.rules)
-        expected = oracle.recompute(records, self.now_ms, self.rules, rolled)
+        totals = oracle.roll_up(records, self.now_ms, self.rules)
+        expected = oracle.recompute(records, self.now_ms, self.rules, totals)
         found = public_items(self.memory)
         outlived = {key: item for key, item in expected.outlived.items() if key in found}
         _compare(found, expected.entities | outlived)
         kept = {key: from_attribute(item.get("rolled_up", {"M": {}})) for key, item in self.memory.items.items()}
         judged_by = ("first_outcomes", "usual_daily", "surge_score")
         _compare(
-            {key: {name: kept[key].get(name) for name in judged_by} for key in rolled if key in found},
+            {key: {name: kept[key].get(name) for name in judged_by} for key in totals if key in found},
             {
                 key: {name: getattr(figures, name) for name in judged_by}
-                for key, figures in rolled.items()
+                for key, figures in totals.items()
                 if key in found
             },
         )

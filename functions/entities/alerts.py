@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 import polars as pl
 
 from functions.entities.registers import Register
-from functions.entities.totals import Rolled
+from functions.entities.totals import Totals
 from functions.model import HIGH_DEMAND, HOUR_MS, EntityKey, EntityType, to_iso
 
 HIGH_IB_CALL_FREQUENCY: Final = "high_ib_call_frequency"
@@ -129,7 +129,7 @@ class Subject(NamedTuple):
     metrics: Mapping[str, Any]
     """Its public attributes, as `item.public_metrics` gives them."""
     registers: Mapping[str, Register]
-    rolled: Rolled | None = None
+    totals: Totals | None = None
     counted_7d: int = 0
     """A student's sessions of 7 days among the facts: without what a health report has seen beside."""
 
@@ -165,19 +165,19 @@ def _weeks(subject: Subject) -> _Weeks | None:
     """None while no rollup has counted a subject's."""
     if subject.key.entity_type == "student":
         last, velocity = subject.counted_7d, subject.metrics["session_velocity"]
-    elif subject.rolled is not None:
-        last, velocity = (int(subject.rolled.figures[name]) for name in ("sessions_7d", "session_velocity"))
+    elif subject.totals is not None:
+        last, velocity = (int(subject.totals.figures[name]) for name in ("sessions_7d", "session_velocity"))
     else:
         return None
     return _Weeks(last, last - velocity)
 
 
 def _first_sessions_fail(subject: Subject, rules: AlertRules) -> bool:
-    rolled = subject.rolled
+    totals = subject.totals
     return (
-        rolled is not None
-        and rolled.first_outcomes >= rules.first_sessions_least
-        and rolled.figures["first_session_success_rate"] < rules.first_session_success_below
+        totals is not None
+        and totals.first_outcomes >= rules.first_sessions_least
+        and totals.figures["first_session_success_rate"] < rules.first_session_success_below
     )
 
 
@@ -197,12 +197,12 @@ def _nobody_teaches(subject: Subject, rules: AlertRules) -> bool:
 
 
 def _demand_surges(subject: Subject, rules: AlertRules) -> bool:
-    rolled = subject.rolled
+    totals = subject.totals
     return (
-        rolled is not None
-        and rolled.surge_score is not None
-        and rolled.surge_score >= rules.demand_surge_score > 0
-        and rolled.figures["sessions_7d"] >= rules.demand_surge_least
+        totals is not None
+        and totals.surge_score is not None
+        and totals.surge_score >= rules.demand_surge_score > 0
+        and totals.figures["sessions_7d"] >= rules.demand_surge_least
     )
 
 
@@ -413,8 +413,8 @@ def _decimal(number: Any) -> Any:
 
 def _rolled_figures(subject: Subject) -> dict[str, Any]:
     """All that a rollup has found out; what is not known is so called, as when an alert ends for want of it."""
-    rolled = subject.rolled
-    given = {} if rolled is None else {**rolled.figures, **rolled._asdict()}
+    totals = subject.totals
+    given = {} if totals is None else {**totals.figures, **totals._asdict()}
     names = ("sessions_7d", "first_sessions_30d", "first_session_success_rate")
     found = {name: given.get(name) for name in (*names, "first_outcomes", "usual_daily", "surge_score")}
     return {name: _NOT_KNOWN if value is None else value for name, value in found.items()}

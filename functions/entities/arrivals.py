@@ -10,7 +10,7 @@ from typing import Any
 
 from functions.entities.facts import CALL, FAILURE, SESSION, SUCCESS, UNKNOWN, Fact, fact_id, told
 from functions.entities.registers import AVAILABILITY, REPORTED, Register, Update
-from functions.entities.totals import Rolled
+from functions.entities.totals import Totals
 from functions.model import UNSPECIFIED_REGION, EntityKey, EntityType, Event
 
 
@@ -23,13 +23,13 @@ class Arrivals:
     """Records' positions and the facts that they tell, in order of arrival."""
     updates: Mapping[int, Sequence[Update]]
     """Register updates in order of arrival."""
-    rolled: Mapping[int, Rolled] = field(default_factory=dict)
+    totals: Mapping[int, Totals] = field(default_factory=dict)
     """A rollup's figures."""
 
     @staticmethod
-    def of_rolled(rolled: Mapping[EntityKey, Rolled]) -> "Arrivals":
+    def of_totals(totals: Mapping[EntityKey, Totals]) -> "Arrivals":
         """A rollup's figures of these entities."""
-        return Arrivals(list(rolled), {}, {}, dict(enumerate(rolled.values())))
+        return Arrivals(list(totals), {}, {}, dict(enumerate(totals.values())))
 
     @staticmethod
     def none(keys: Sequence[EntityKey]) -> "Arrivals":
@@ -43,7 +43,7 @@ class Arrivals:
             [self.keys[position] for position in positions],
             {moved[old]: facts for old, facts in self.facts.items() if old in moved},
             {moved[old]: updates for old, updates in self.updates.items() if old in moved},
-            {moved[old]: rolled for old, rolled in self.rolled.items() if old in moved},
+            {moved[old]: totals for old, totals in self.totals.items() if old in moved},
         )
 
     def records(self, entity: int) -> list[int]:

@@ -17,7 +17,7 @@ from functions.entities.alerts import NO_ALERTS, Alerts, Episodes, Firing
 from functions.entities.facts import FAILURE, SUCCESS, UNKNOWN
 from functions.entities.packing import Packed
 from functions.entities.registers import AVAILABILITY, REPORTED, FirstSession, Register
-from functions.entities.totals import FIGURES, Rolled
+from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.model import HIGH_DEMAND, EntityKey, EntityType, from_iso, to_iso
 
 AttributeValue = dict[str, Any]
@@ -67,7 +67,7 @@ _PARSED: Final = (
     *("alerts", "alert_episodes", "outbox"),
 )
 ROLLED_UP: Final = "rolled_up"
-"""Where all of `Rolled` but its public figures is kept; what is None is left out."""
+"""Where all of `Totals` but its public figures is kept; what is None is left out."""
 _ROLLED_UP: Final = ("as_of", "first_outcomes", "usual_daily", "surge_score")
 _FRACTIONS: Final = frozenset({"avg_rating", "first_session_success_rate", "usual_daily", "surge_score"})
 """What a rollup gives that need not be whole."""
@@ -97,7 +97,7 @@ class State:
     folded_before: int | None = None
     registers: Mapping[str, Register] = field(default_factory=dict)
     first_session: FirstSession | None = None
-    rolled: Rolled | None = None
+    totals: Totals | None = None
     """What the last rollup that found anything new has given; carried along by everything else."""
     alerts: Alerts = NO_ALERTS
     stored: Attributes = field(default_factory=dict)
@@ -134,7 +134,7 @@ def parse(attributes: Attributes) -> State:
         item.get("folded_before"),
         _parse_registers(key, item),
         _parse_first_session(item["first_session"]) if "first_session" in item else None,
-        parse_rolled(kind, attributes),
+        parse_totals(kind, attributes),
         Alerts(
             {name: Firing(**each) for name, each in firing.items()},
             {name: Episodes(**each) for name, each in episodes.items()},
@@ -173,7 +173,7 @@ def _parse_first_session(stored: Mapping[str, Any]) -> FirstSession:
     return FirstSession(**{**stored, "outcome": OUTCOME_CODES[stored["outcome"]]})
 
 
-def parse_rolled(kind: EntityType, attributes: Attributes) -> Rolled | None:
+def parse_totals(kind: EntityType, attributes: Attributes) -> Totals | None:
     """What a rollup has written into an item; None where there is nothing of one.
 
     Parameters
@@ -181,16 +181,16 @@ def parse_rolled(kind: EntityType, attributes: Attributes) -> Rolled | None:
     kind
         The item's entity type.
     attributes
-        The item's, or of them only `ROLLED_UP` and those that `FIGURES` names.
+        The item's, or of them only `ROLLED_UP` and those that `TOTALS_ATTRIBUTES` names.
 
     Raises
     ------
     KeyError, ValueError, TypeError, AttributeError
         When one of them is missing or not what `attributes_of` writes.
     """
-    if ROLLED_UP not in attributes or kind not in FIGURES:
+    if ROLLED_UP not in attributes or kind not in TOTALS_ATTRIBUTES:
         return None
-    figures = {name: from_attribute(attributes[name]) for name in FIGURES[kind]}
+    figures = {name: from_attribute(attributes[name]) for name in TOTALS_ATTRIBUTES[kind]}
     kept = from_attribute(attributes[ROLLED_UP])
     for name, number in {**figures, **kept}.items():
         allowed = (int, float) if name in _FRACTIONS else (int,)
@@ -198,7 +198,7 @@ def parse_rolled(kind: EntityType, attributes: Attributes) -> Rolled | None:
             raise TypeError(f"{name} is {number!r}, not a {'' if name in _FRACTIONS else 'whole '}number")
     if not 0 <= kept["as_of"] < 1 << 47:
         raise ValueError(f"{ROLLED_UP}.as_of is {kept['as_of']}, not a whole number below 2^47")
-    return Rolled(figures=figures, **kept)
+    return Totals(figures=figures, **kept)
 
 
 def public_metrics(state: State, measured: Mapping[str, Any]) -> dict[str, Any]:
@@ -268,7 +268,7 @@ def attributes_of(
     before
         The state that this one was made of: what both have in common keeps its stored form.
     """
-    alerts, seen, rolled = state.alerts, state.first_session, state.rolled
+    alerts, seen, totals = state.alerts, state.first_session, state.totals
     item: dict[str, Any] = {
         "entity_id": state.key.entity_id,
         "entity_type": state.key.entity_type,
@@ -291,11 +291,11 @@ def attributes_of(
     elif seen is not None:
         known = {name: value for name, value in seen._asdict().items() if value is not None}
         item["first_session"] = known | {"outcome": _OUTCOMES[seen.outcome]}
-    if rolled is not None and rolled is before.rolled:
-        kept += (ROLLED_UP, *FIGURES[state.key.entity_type])
-    elif rolled is not None:
-        known = {name: _plain(value) for name in _ROLLED_UP if (value := getattr(rolled, name)) is not None}
-        item |= {name: _plain(value) for name, value in rolled.figures.items()} | {ROLLED_UP: known}
+    if totals is not None and totals is before.totals:
+        kept += (ROLLED_UP, *TOTALS_ATTRIBUTES[state.key.entity_type])
+    elif totals is not None:
+        known = {name: _plain(value) for name in _ROLLED_UP if (value := getattr(totals, name)) is not None}
+        item |= {name: _plain(value) for name, value in totals.figures.items()} | {ROLLED_UP: known}
     if state.folded_before is not None:
         item["folded_before"] = state.folded_before
     attributes = {name: to_attribute(value) for name, value in item.items()}

@@ -137,7 +137,7 @@ def plan(
                 rejections.setdefault(entity, []).extend(no_room)
         registers_now.append(slots)
 
-    news = arrivals.facts.keys() | arrivals.updates.keys() | arrivals.rolled.keys()
+    news = arrivals.facts.keys() | arrivals.updates.keys() | arrivals.totals.keys()
     query = measure(packing.things(merged.facts), _standing(states, registers_now, as_of))
     measured = run(query.with_columns(alerts.levels(rules.alerts)))
     after, writes = [], {}
@@ -155,7 +155,7 @@ def plan(
                 folded_before=merged.folded_before.get(entity),
                 registers=registers_now[entity],
                 first_session=_first_session(state, merged.news.get(entity, ())),
-                rolled=totals.newest(state.rolled, arrivals.rolled.get(entity)),
+                totals=totals.newest(state.totals, arrivals.totals.get(entity)),
                 alerts=alerts.without(state.alerts, sent) if sent else state.alerts,
             ),
             figures,
@@ -175,7 +175,7 @@ def plan(
 def _finish(before: State, state: State, figures: Mapping[str, Any], rules: Rules) -> State:
     """The state with its alerts judged and its attributes made."""
     public = public_metrics(state, figures)
-    subject = Subject(state.key, public, state.registers, state.rolled, figures["counted_7"])
+    subject = Subject(state.key, public, state.registers, state.totals, figures["counted_7"])
     level = alerts.levels_of(subject, figures, rules.alerts)
     state.alerts = alerts.judge(state.alerts, subject, level, state.as_of, rules.alerts)
     due_at = _due_at(state, figures["next_change"], rules.alerts)

@@ -36,9 +36,9 @@ from functions.aws.warm import keep_what_is_there
 from functions.entities import packing
 from functions.entities.arrivals import Arrivals
 from functions.entities.facts import FAILURE, SUCCESS, UNKNOWN
-from functions.entities.item import OUTCOME_CODES, ROLLED_UP, Attributes, parse_rolled
+from functions.entities.item import OUTCOME_CODES, ROLLED_UP, Attributes, parse_totals
 from functions.entities.packing import Packed
-from functions.entities.totals import FIGURES, Rolled
+from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.model import SECOND_MS, EntityKey, EntityType
 from functions.rollup import partitions, runs, sums
 from functions.rollup.partitions import Spool
@@ -62,7 +62,7 @@ _SUCCESS: Final = {UNKNOWN: None, FAILURE: False, SUCCESS: True}
 _WANTED: Final = (
     *("entity_id", "entity_type", "facts", ROLLED_UP),
     *(f"first_session.{name}" for name in ("time", "subject", "tutor_id", "outcome")),
-    *dict.fromkeys(name for names in FIGURES.values() for name in names),
+    *dict.fromkeys(name for names in TOTALS_ATTRIBUTES.values() for name in names),
 )
 """All that is read of an item. The price of a scan is that of whole items; the rest need not be sent and decoded."""
 _PLACEHOLDERS: Final = {name: f"#{name}" for path in _WANTED for name in path.split(".")}
@@ -85,7 +85,7 @@ class Scanned:
     local: pl.DataFrame
     """`sums.LOCAL` over the students that were read."""
     known: pl.DataFrame
-    """`sums.FIGURES` as stored, of the subjects and tutors that were read."""
+    """`sums.TOTALS_SCHEMA` as stored, of the subjects and tutors that were read."""
     damaged: Sequence[str]
     """Items of which something could not be read and was left out, each with the reason."""
 
@@ -99,7 +99,7 @@ class Scanned:
         return Scanned(
             sum(part.items for part in parts),
             sums.added([part.local for part in parts], sums.LOCAL),
-            pl.concat([sums.FIGURES.to_frame(), *(part.known for part in parts)]),
+            pl.concat([sums.TOTALS_SCHEMA.to_frame(), *(part.known for part in parts)]),
             [reason for part in parts for reason in part.damaged],
         )
 
@@ -317,14 +317,14 @@ class _Gathered:
         keys: list[EntityKey] = []
         facts: list[Packed] = []
         first: list[tuple[Any, ...]] = []
-        known: dict[EntityKey, Rolled | None] = {}
+        known: dict[EntityKey, Totals | None] = {}
         for item in page:
             key = EntityKey(cast(EntityType, item["entity_type"]["S"]), item["entity_id"]["S"])
             try:
                 packed = packing.read(bytes(item["facts"]["B"])) if "facts" in item else packing.NOTHING
                 begun = _first(item)
-                if key.entity_type in FIGURES:
-                    known[key] = parse_rolled(key.entity_type, item)
+                if key.entity_type in TOTALS_ATTRIBUTES:
+                    known[key] = parse_totals(key.entity_type, item)
             except _UNREADABLE as error:
                 self._damage(key, repr(error))
                 continue
@@ -346,7 +346,7 @@ class _Gathered:
             self._known.append(sums.stored(known))
 
     def scanned(self) -> Scanned:
-        known = pl.concat([sums.FIGURES.to_frame(), *self._known])
+        known = pl.concat([sums.TOTALS_SCHEMA.to_frame(), *self._known])
         return Scanned(self._items, sums.added(self._local, sums.LOCAL), known, self._damaged)
 
     def _damage(self, key: EntityKey, reason: str) -> None:
@@ -409,14 +409,14 @@ def finish(scanned: Scanned, daily: pl.DataFrame, as_of: int, deadline: Deadline
         When an item could not be read or written, or time has run out; after all others are done.
     """
     found = sums.changed(sums.figures(daily, scanned.local, scanned.known), scanned.known)
-    rolled = sums.rolled(found, as_of)
+    totals = sums.totals(found, as_of)
     written = begun = 0
     alerts_sent: Counter[str] = Counter()
     failed: dict[EntityKey, str] = {}
-    for part in chunks(list(rolled), _ENTITIES_AT_ONCE):
+    for part in chunks(list(totals), _ENTITIES_AT_ONCE):
         if deadline.passed():
             break
-        outcome = Processor(config()).run(Arrivals.of_rolled({key: rolled[key] for key in part}), deadline)
+        outcome = Processor(config()).run(Arrivals.of_totals({key: totals[key] for key in part}), deadline)
         begun += len(part)
         written += outcome.written
         alerts_sent += outcome.alerts_sent
@@ -429,8 +429,8 @@ def finish(scanned: Scanned, daily: pl.DataFrame, as_of: int, deadline: Deadline
         problems.append(
             f"{len(failed)} of {begun} items failed, the first: {key.entity_type} {key.entity_id}: {reason}"
         )
-    if begun < len(rolled):
-        problems.append(f"no time was left for {len(rolled) - begun} of {len(rolled)} items")
+    if begun < len(totals):
+        problems.append(f"no time was left for {len(totals) - begun} of {len(totals)} items")
     _say(scanned, written, len(failed), alerts_sent, as_of, complete=not problems)
     keep_what_is_there()
     if problems:

@@ -15,8 +15,7 @@ from typing import Final, cast
 
 import polars as pl
 
-from functions.entities.totals import FIGURES as NAMES
-from functions.entities.totals import Rolled
+from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.entities.windows import DAYS_30
 from functions.model import DAY_MS, EntityKey, EntityType
 
@@ -63,7 +62,7 @@ DAILY: Final = pl.Schema(
 )
 """Distinct sessions of some partitions, by subject and day."""
 
-FIGURES: Final = pl.Schema(
+TOTALS_SCHEMA: Final = pl.Schema(
     {
         "entity_type": pl.String,
         "entity_id": pl.String,
@@ -180,7 +179,7 @@ def added(parts: Sequence[pl.DataFrame], schema: pl.Schema) -> pl.DataFrame:
 
 
 def figures(daily: pl.DataFrame, local: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """What subjects and tutors amount to: `FIGURES`, sorted by key.
+    """What subjects and tutors amount to: `TOTALS_SCHEMA`, sorted by key.
 
     Parameters
     ----------
@@ -189,8 +188,8 @@ def figures(daily: pl.DataFrame, local: pl.DataFrame, known: pl.DataFrame) -> pl
     local
         `LOCAL` over all students.
     known
-        `FIGURES` of what is stored. Every subject and tutor that has an item or is counted in `daily` or `local` gets
-        figures: zeros where nothing is left of it.
+        `TOTALS_SCHEMA` of what is stored. Every subject and tutor that has an item or is counted in `daily` or `local`
+        gets figures: zeros where nothing is left of it.
     """
     counted = daily.lazy().rename({"subject": "entity_id"})
     of_subject = pl.col("entity_type") == "subject"
@@ -219,7 +218,7 @@ def figures(daily: pl.DataFrame, local: pl.DataFrame, known: pl.DataFrame) -> pl
             firsts, active_students_30d=pl.when(of_subject).then(pl.col("active_students_30d").fill_null(0))
         )
         .with_columns(first_session_success_rate=_mean("first_successes", "first_outcomes", 10_000))
-        .select(FIGURES.names())
+        .select(TOTALS_SCHEMA.names())
         .sort(KEY)
         .collect()
     )
@@ -249,36 +248,36 @@ def overall(daily: pl.DataFrame, local: pl.DataFrame) -> dict[str, int | float]:
 
 
 def changed(found: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Of `FIGURES` those that are not what is stored."""
-    figures = [name for name in FIGURES if name not in KEY]
+    """Of `TOTALS_SCHEMA` those that are not what is stored."""
+    figures = [name for name in TOTALS_SCHEMA if name not in KEY]
     stored = known.rename({name: f"stored {name}" for name in figures})
     differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"stored {name}")) for name in figures)
-    return found.join(stored, on=KEY, how="left", maintain_order="left").filter(differs).select(FIGURES.names())
+    return found.join(stored, on=KEY, how="left", maintain_order="left").filter(differs).select(TOTALS_SCHEMA.names())
 
 
-def rolled(found: pl.DataFrame, as_of: int) -> dict[EntityKey, Rolled]:
-    """Rows of `FIGURES` as what their entities take in."""
+def totals(found: pl.DataFrame, as_of: int) -> dict[EntityKey, Totals]:
+    """Rows of `TOTALS_SCHEMA` as what their entities take in."""
     made = {}
     for row in found.iter_rows(named=True):
         for name, parts in _PARTS.items():
             if row[name] is not None:
                 row[name] /= parts
         key = EntityKey(cast(EntityType, row["entity_type"]), row["entity_id"])
-        public = {name: row[name] for name in NAMES[key.entity_type]}
-        made[key] = Rolled(as_of, public, row["first_outcomes"], row["usual_daily"], row["surge_score"])
+        public = {name: row[name] for name in TOTALS_ATTRIBUTES[key.entity_type]}
+        made[key] = Totals(as_of, public, row["first_outcomes"], row["usual_daily"], row["surge_score"])
     return made
 
 
-def stored(rolled: Mapping[EntityKey, Rolled | None]) -> pl.DataFrame:
-    """What items have of a rollup, as `FIGURES`: the inverse of `rolled`."""
+def stored(totals: Mapping[EntityKey, Totals | None]) -> pl.DataFrame:
+    """What items have of a rollup, as `TOTALS_SCHEMA`: the inverse of `totals`."""
     rows = []
-    for key, each in rolled.items():
+    for key, each in totals.items():
         kept = {} if each is None else {**each.figures, **each._asdict()}
         for name, parts in _PARTS.items():
             if kept.get(name) is not None:
                 kept[name] = round(kept[name] * parts)
-        rows.append((*key, *(kept.get(name) for name in FIGURES if name not in KEY)))
-    return pl.DataFrame(rows, schema=FIGURES, orient="row")
+        rows.append((*key, *(kept.get(name) for name in TOTALS_SCHEMA if name not in KEY)))
+    return pl.DataFrame(rows, schema=TOTALS_SCHEMA, orient="row")
 
 
 def _mean(total: str, count: str, parts: int) -> pl.Expr:

@@ -15,7 +15,7 @@ from functions.entities.arrivals import Arrivals
 from functions.entities.item import State
 from functions.entities.plan import Plan, Rules, plan
 from functions.entities.registers import REPORTED
-from functions.entities.totals import FIGURES
+from functions.entities.totals import TOTALS_ATTRIBUTES
 from functions.entities.windows import DAYS_7, DAYS_14, DAYS_30
 from functions.model import DAY_MS, SECOND_MS, to_iso
 from ops.items import public_values, rows_of_facts
@@ -262,14 +262,14 @@ def _explain_supply(state: State, public: Mapping[str, Any]) -> list[Explained]:
 
 
 def _explain_rolled(state: State, public: Mapping[str, Any]) -> list[Explained]:
-    rolled, kind = state.rolled, state.key.entity_type
-    if rolled is None:
+    totals, kind = state.totals, state.key.entity_type
+    if totals is None:
         return []
-    when = _minute(to_iso(rolled.as_of))
+    when = _minute(to_iso(totals.as_of))
     source = f"over all students' and tutors' sessions at the rollup of {when}; later ones found the same"
-    why = dict.fromkeys(FIGURES[kind], source)
-    why["first_session_success_rate"] = f"of {rolled.first_outcomes} first sessions with a known outcome, {source}"
-    return [Explained(name, public[name], why[name]) for name in FIGURES[kind]]
+    why = dict.fromkeys(TOTALS_ATTRIBUTES[kind], source)
+    why["first_session_success_rate"] = f"of {totals.first_outcomes} first sessions with a known outcome, {source}"
+    return [Explained(name, public[name], why[name]) for name in TOTALS_ATTRIBUTES[kind]]
 
 
 # -- the next change --------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def explain_alerts(state: State, rules: Rules) -> list[AlertExplained]:
     (now,) = computed_at(state, [state.as_of], rules).after
     in_7_days = rows_of_facts(state).filter(pl.col("session") & (pl.col("time") > state.as_of - DAYS_7))
     counted_7d = int(in_7_days["weight"].sum())
-    subject = Subject(state.key, public_attributes(now), state.registers, state.rolled, counted_7d)
+    subject = Subject(state.key, public_attributes(now), state.registers, state.totals, counted_7d)
     explained = []
     for alert_type in alerts.ALERT_TYPES[state.key.entity_type]:
         firing, episodes = state.alerts.firing.get(alert_type), state.alerts.episodes.get(alert_type, Episodes())
@@ -90,10 +90,10 @@ def _imbalance(subject: Subject, rules: AlertRules) -> str:  # noqa: ARG001 - on
 def _first_sessions(subject: Subject, rules: AlertRules) -> str:
     if not rules.first_session_success_below:
         return _OFF.format("firstSessionSuccessBelow")
-    if subject.rolled is None:
+    if subject.totals is None:
         return _NOT_ROLLED
     return (
-        f"{subject.rolled.figures['first_session_success_rate']} of {subject.rolled.first_outcomes} first sessions "
+        f"{subject.totals.figures['first_session_success_rate']} of {subject.totals.first_outcomes} first sessions "
         f"succeeded; a warning below {rules.first_session_success_below:g} (firstSessionSuccessBelow) of at least "
         f"{rules.first_sessions_least} (firstSessionsLeast)"
     )
@@ -102,7 +102,7 @@ def _first_sessions(subject: Subject, rules: AlertRules) -> str:
 def _velocity(subject: Subject, rules: AlertRules) -> str:
     if not rules.velocity_drop_share:
         return _OFF.format("velocityDropShare")
-    if subject.key.entity_type == "subject" and subject.rolled is None:
+    if subject.key.entity_type == "subject" and subject.totals is None:
         return _NOT_ROLLED
     weeks, _ = alerts.describe(alerts.SESSION_VELOCITY_DROP, subject)
     return (
@@ -122,13 +122,13 @@ def _no_tutors(subject: Subject, rules: AlertRules) -> str:
 def _surge(subject: Subject, rules: AlertRules) -> str:
     if not rules.demand_surge_score:
         return _OFF.format("demandSurgeScore")
-    if subject.rolled is None:
+    if subject.totals is None:
         return _NOT_ROLLED
-    if subject.rolled.surge_score is None:
+    if subject.totals.surge_score is None:
         return "fewer than one session on a usual day: there is nothing to compare the last 7 days with"
     return (
-        f"{subject.rolled.figures['sessions_7d']} sessions in 7 days, usually {subject.rolled.usual_daily} a day: a "
-        f"score of {subject.rolled.surge_score}; told from {rules.demand_surge_score:g} (demandSurgeScore) and "
+        f"{subject.totals.figures['sessions_7d']} sessions in 7 days, usually {subject.totals.usual_daily} a day: a "
+        f"score of {subject.totals.surge_score}; told from {rules.demand_surge_score:g} (demandSurgeScore) and "
         f"{rules.demand_surge_least} sessions (demandSurgeLeast) on"
     )
 

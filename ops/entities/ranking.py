@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from functions.entities.item import CALL_METRICS, SESSION_METRICS
-from functions.entities.totals import FIGURES
+from functions.entities.totals import TOTALS_ATTRIBUTES
 from functions.model import EntityType
 from ops import table_indexes
 from ops.aws import UserError
@@ -18,8 +18,8 @@ from ops.table_indexes import Indexes, Row
 _SUPPLY: Final = ("available_tutors", "active_students")
 RANKED: Final[Mapping[EntityType, tuple[str, ...]]] = {
     "student": SESSION_METRICS + CALL_METRICS,
-    "tutor": SESSION_METRICS + FIGURES["tutor"],
-    "subject": (*_SUPPLY, "demand_score", "supply_score", *FIGURES["subject"]),
+    "tutor": SESSION_METRICS + TOTALS_ATTRIBUTES["tutor"],
+    "subject": (*_SUPPLY, "demand_score", "supply_score", *TOTALS_ATTRIBUTES["subject"]),
     "region": (*_SUPPLY, "high_demand_subjects"),
 }
 """The attributes that are numbers, by entity type."""

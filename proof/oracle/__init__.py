@@ -16,8 +16,8 @@ from proof.oracle.model import (
     Recomputed,
     Record,
     Rejected,
-    Rolled,
     Rules,
+    Totals,
     canonical_json,
 )
 from proof.oracle.rollup import roll_up
@@ -33,8 +33,8 @@ __all__ = [
     "Recomputed",
     "Record",
     "Rejected",
-    "Rolled",
     "Rules",
+    "Totals",
     "accept",
     "canonical_json",
     "iso",

@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from proof.oracle.model import Rolled, Rules
+from proof.oracle.model import Rules, Totals
 
 
-def rollup_alerts(rolled: Rolled, rules: Rules) -> dict[str, str]:
-    figures = rolled.attributes
+def rollup_alerts(totals: Totals, rules: Rules) -> dict[str, str]:
+    figures = totals.attributes
     alerts = {}
     rate = figures["first_session_success_rate"]
-    if rolled.first_outcomes >= rules.first_sessions_least and rate < rules.first_session_success_below:
+    if totals.first_outcomes >= rules.first_sessions_least and rate < rules.first_session_success_below:
         alerts["first_session_success_low"] = "warning"
     if "sessions_7d" in figures:
         alerts |= velocity_drop(figures["sessions_7d"], figures["sessions_14d"], rules)
-        surging = rolled.surge_score is not None and rolled.surge_score >= rules.demand_surge_score > 0
+        surging = totals.surge_score is not None and totals.surge_score >= rules.demand_surge_score > 0
         if surging and figures["sessions_7d"] >= rules.demand_surge_least:
             alerts["demand_surge"] = "info"
     return alerts

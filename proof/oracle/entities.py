@@ -14,8 +14,8 @@ from proof.oracle.model import (
     Recomputed,
     Record,
     Rejected,
-    Rolled,
     Rules,
+    Totals,
     canonical_json,
 )
 from proof.oracle.times import iso
@@ -26,7 +26,7 @@ def recompute(
     records: Iterable[Record],
     as_of_ms: int,
     rules: Rules = AS_SHIPPED,
-    rolled: Mapping[EntityKey, Rolled] | None = None,
+    totals: Mapping[EntityKey, Totals] | None = None,
 ) -> Recomputed:
     """Everything that users read, from all records ever delivered, at `as_of_ms`.
 
@@ -38,7 +38,7 @@ def recompute(
         The clock, in ms since the epoch.
     rules
         Thresholds and the tolerance for times ahead of arrival.
-    rolled
+    totals
         What `roll_up` gives for the moment of the last rollup; None when none has run.
     """
     result = Recomputed()
@@ -54,7 +54,7 @@ def recompute(
         taken = [event for event in named if (("region", region), event.subject) not in refused]
         if region != UNSPECIFIED_REGION:
             result.entities["region", region] = _region(taken, rules)
-    _add_rollup(result, rolled or {}, rules)
+    _add_rollup(result, totals or {}, rules)
     return result
 
 
@@ -103,9 +103,9 @@ def _accepted(
     return events, refused
 
 
-def _add_rollup(result: Recomputed, rolled: Mapping[EntityKey, Rolled], rules: Rules) -> None:
+def _add_rollup(result: Recomputed, totals: Mapping[EntityKey, Totals], rules: Rules) -> None:
     """Add a rollup's figures and the alerts that follow from them to the entities; they may be new entities."""
-    for entity, figures in rolled.items():
+    for entity, figures in totals.items():
         if (item := result.entities.get(entity)) is None:
             item = {"regions": {}, "alerts": {}}
             items = result.entities if any(figures.attributes.values()) else result.outlived

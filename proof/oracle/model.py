@@ -49,7 +49,7 @@ AS_SHIPPED = Rules()
 
 
 @dataclass(frozen=True)
-class Rolled:
+class Totals:
     """What a rollup must find out about one subject or tutor at its moment.
 
     Attributes

@@ -10,7 +10,7 @@ from typing import Any
 
 from proof.oracle.events import Event, accept
 from proof.oracle.fields import stored_number
-from proof.oracle.model import AS_SHIPPED, DAY_MS, EntityKey, Record, Rejected, Rolled, Rules, canonical_json
+from proof.oracle.model import AS_SHIPPED, DAY_MS, EntityKey, Record, Rejected, Rules, Totals, canonical_json
 from proof.oracle.windows import (
     count_in_window,
     grouped_by,
@@ -22,7 +22,7 @@ from proof.oracle.windows import (
 )
 
 
-def roll_up(records: Iterable[Record], as_of_ms: int, rules: Rules = AS_SHIPPED) -> dict[EntityKey, Rolled]:
+def roll_up(records: Iterable[Record], as_of_ms: int, rules: Rules = AS_SHIPPED) -> dict[EntityKey, Totals]:
     """What a rollup must find out at `as_of_ms` from all records ever delivered.
 
     A session is a subject's that its earliest event that names a subject names (of equal times the smaller name), at
@@ -62,16 +62,16 @@ def roll_up(records: Iterable[Record], as_of_ms: int, rules: Rules = AS_SHIPPED)
             if entity_id is not None and count_in_window([begun], 30, as_of_ms):
                 first[entity_type, entity_id].append(_outcome(of_first))
 
-    rolled = {}
+    totals = {}
     for subject in grouped_by(events, "subject"):
         taught = {identity: times[identity] for identity in times if subjects[identity] == subject}
         attributes = session_attributes(taught, ratings, as_of_ms) | {"active_students_30d": len(active[subject])}
         first_sessions, known = _first_sessions(first["subject", subject])
         surge = _surge(list(taught.values()), as_of_ms)
-        rolled["subject", subject] = Rolled(attributes | first_sessions, known, *surge)
+        totals["subject", subject] = Totals(attributes | first_sessions, known, *surge)
     for tutor in grouped_by(events, "tutor_id"):
-        rolled["tutor", tutor] = Rolled(*_first_sessions(first["tutor", tutor]))
-    return rolled
+        totals["tutor", tutor] = Totals(*_first_sessions(first["tutor", tutor]))
+    return totals
 
 
 def _earliest_named(events: list[Event], name: str) -> str | None:

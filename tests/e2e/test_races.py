@@ -13,7 +13,7 @@ from functions.aws.update import Processor
 from functions.entities.arrivals import Arrivals, gather
 from functions.entities.item import State
 from functions.entities.plan import Rules, Write, plan
-from functions.entities.totals import FIGURES, Rolled
+from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.events.decode import decode
 from functions.model import EntityKey
 from local.deploy import Deployment
@@ -144,8 +144,8 @@ def test_rollups_that_race_with_processors_for_one_subject_leave_all_of_both(
         return arrivals(event_json("supply_demand_update", payload))
 
     def figures(number: int) -> Arrivals:
-        counted = dict.fromkeys(FIGURES["subject"], 0) | {"sessions_30d": number}
-        return Arrivals.of_rolled({key: Rolled(NOW + number, counted)})
+        counted = dict.fromkeys(TOTALS_ATTRIBUTES["subject"], 0) | {"sessions_30d": number}
+        return Arrivals.of_totals({key: Totals(NOW + number, counted)})
 
     deliveries = [each for number in range(6) for each in (supply(number), figures(number))]
     with ThreadPoolExecutor(4) as pool:
@@ -154,7 +154,7 @@ def test_rollups_that_race_with_processors_for_one_subject_leave_all_of_both(
     assert not any(outcome.failed for outcome in outcomes)
     state = table.read([key], deadline()).states[key]
     assert state.registers.keys() == {f"region {codec} {number}" for number in range(6)}
-    assert (state.rolled, state.stored["sessions_30d"]) == (deliveries[-1].rolled[0], {"N": "5"})
+    assert (state.totals, state.stored["sessions_30d"]) == (deliveries[-1].totals[0], {"N": "5"})
     assert sum(outcome.conflicts for outcome in outcomes) > 0, "nobody raced"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proof.oracle import DAY_MS, EntityKey, Record, Rolled, Rules, recompute, roll_up
+from proof.oracle import DAY_MS, EntityKey, Record, Rules, Totals, recompute, roll_up
 from tests.helpers.oracle_records import AS_OF, event, records
 
 HOUR_MS = DAY_MS // 24
@@ -21,12 +21,12 @@ def completed(age: int, session_id: Any = "s", **named: Any) -> bytes:
     return event("session_completed", AS_OF - age, session_id=session_id, **{"student_id": "a", **named})
 
 
-def rolled(*data: bytes, as_of: int = AS_OF) -> dict[EntityKey, Rolled]:
+def totals(*data: bytes, as_of: int = AS_OF) -> dict[EntityKey, Totals]:
     return roll_up(records(*data), as_of)
 
 
 def figures(entity: EntityKey, *data: bytes) -> dict[str, Any]:
-    return rolled(*data)[entity].attributes
+    return totals(*data)[entity].attributes
 
 
 def some(found: dict[str, Any], *names: str) -> tuple[Any, ...]:
@@ -85,7 +85,7 @@ def test_a_session_that_two_subjects_claim_is_the_one_s_that_was_named_first() -
     late = completed(HOUR_MS, subject="algebra", tutor_id="t")
     early = started(2 * HOUR_MS, student_id="b", subject="biology")
     for data in ((early, late), (late, early)):
-        found = rolled(*data)
+        found = totals(*data)
         assert found[ALGEBRA].attributes["sessions_7d"] == 0
         assert found[BIOLOGY].attributes["sessions_7d"] == 1
         # Student a knows of algebra only.
@@ -111,7 +111,7 @@ def test_what_arrives_32_days_late_names_its_subject_and_counts_nothing() -> Non
     late = started(32 * DAY_MS, tutor_id="t", subject="algebra")
     assert not any(figures(ALGEBRA, late).values())
     again = completed(0, subject="biology")
-    found = rolled(late, again)
+    found = totals(late, again)
     assert found[ALGEBRA].attributes["sessions_30d"] == 0
     assert some(found[BIOLOGY].attributes, "sessions_7d", "first_sessions_30d") == (1, 1)
     assert found[TUTOR].attributes["first_sessions_30d"] == 0
@@ -132,7 +132,7 @@ def test_the_rating_is_a_tutor_rating_of_a_completion_that_names_a_tutor() -> No
 
 
 def test_a_session_without_subject_is_nobody_s() -> None:
-    found = rolled(started(0, tutor_id="t"))
+    found = totals(started(0, tutor_id="t"))
     assert found.keys() == {TUTOR}
     assert found[TUTOR].attributes["first_sessions_30d"] == 1
 
@@ -150,7 +150,7 @@ def test_the_outcome_of_a_first_session_comes_in_any_order() -> None:
         completed(2 * HOUR_MS, "second", completed_successfully=False),
     )
     for data in permutations(events):
-        found = rolled(*data)
+        found = totals(*data)
         for entity in (ALGEBRA, TUTOR):
             assert found[entity].first_outcomes == 1
             rate = some(found[entity].attributes, "first_sessions_30d", "first_session_success_rate")
@@ -166,8 +166,8 @@ def test_success_wins_over_failure_at_the_same_time() -> None:
 
 def test_an_earlier_session_takes_the_place_of_what_was_the_first() -> None:
     known = completed(DAY_MS, "known", subject="algebra", completed_successfully=True)
-    assert rolled(known)[ALGEBRA].first_outcomes == 1
-    found = rolled(known, started(31 * DAY_MS, "earlier", subject="biology"))
+    assert totals(known)[ALGEBRA].first_outcomes == 1
+    found = totals(known, started(31 * DAY_MS, "earlier", subject="biology"))
     assert found[ALGEBRA].attributes["first_sessions_30d"] == 0
     assert found[BIOLOGY].attributes["first_sessions_30d"] == 0
 
@@ -185,7 +185,7 @@ def test_the_rate_is_over_known_outcomes_and_has_four_decimals() -> None:
         completed(0, name, student_id=name, tutor_id="t", subject="algebra", completed_successfully=outcome)
         for name, outcome in zip("abcde", outcomes, strict=True)
     ]
-    found = rolled(*data)
+    found = totals(*data)
     for entity in (ALGEBRA, TUTOR):
         assert found[entity].first_outcomes == 3
         rate = some(found[entity].attributes, "first_sessions_30d", "first_session_success_rate")
@@ -222,20 +222,20 @@ def busy(days: Iterable[int]) -> list[bytes]:
 def test_the_score_is_the_modified_z_score_of_the_last_week(
     last: list[int], past: list[int], usual: int | None, score: float | None
 ) -> None:
-    found = rolled(*busy([*last, *past]))[ALGEBRA]
+    found = totals(*busy([*last, *past]))[ALGEBRA]
     assert (found.usual_daily, found.surge_score) == (usual, score)
 
 
 def test_a_tie_of_the_score_is_rounded_to_even_and_what_is_ahead_of_the_clock_is_today_s() -> None:
     # (17 - 16) / 4 = 0.25; of the 119 sessions one is a minute ahead.
     ahead = started(-60_000, "ahead", subject="algebra")
-    found = rolled(*busy([17] * 6 + [16] + [16] * 23), ahead)[ALGEBRA]
+    found = totals(*busy([17] * 6 + [16] + [16] * 23), ahead)[ALGEBRA]
     assert (found.usual_daily, found.surge_score) == (16, 0.2)
 
 
 def test_a_day_ends_24_hours_before_the_moment_of_the_rollup() -> None:
     data = [started(7 * DAY_MS + off, n, subject="algebra") for n, off in enumerate((-1, 0))]
-    found = rolled(*busy([0] * 7 + [1] * 23), *data)[ALGEBRA]
+    found = totals(*busy([0] * 7 + [1] * 23), *data)[ALGEBRA]
     # One of the two is of the last week: (1/7 - 1) / 1.
     assert (found.usual_daily, found.surge_score) == (1, -0.9)
 
@@ -253,7 +253,7 @@ def stored(data: list[bytes], rules: Rules = OFF) -> dict[EntityKey, dict[str, A
 def test_a_subject_that_only_sessions_name_has_an_item_once_something_was_counted_of_it() -> None:
     data = records(started(0, subject="algebra"), started(20 * DAY_MS, 2, subject="biology"))
     assert recompute(data, AS_OF).entities.keys() == {("student", "a")}
-    found = recompute(data, AS_OF, rolled=roll_up(data, AS_OF + 11 * DAY_MS))
+    found = recompute(data, AS_OF, totals=roll_up(data, AS_OF + 11 * DAY_MS))
     assert found.entities.keys() == {("student", "a"), ALGEBRA}
     assert found.entities[ALGEBRA] | {"regions": {}, "sessions_14d": 1, "alerts": {}} == found.entities[ALGEBRA]
     assert found.outlived.keys() == {BIOLOGY}

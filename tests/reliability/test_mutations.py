@@ -22,7 +22,7 @@ from functions.entities.facts import Fact
 from functions.entities.item import attributes_of
 from functions.entities.plan import Write
 from functions.entities.registers import FirstSession
-from functions.entities.totals import Rolled
+from functions.entities.totals import Totals
 from functions.model import Event
 from functions.processor import handler
 from functions.rollup import sums
@@ -149,7 +149,7 @@ def test_partitions_by_time_instead_of_identity_are_caught(monkeypatch: pytest.M
 
 
 def test_figures_that_are_lost_when_the_processor_writes_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def only_new(_: Rolled | None, arrived: Rolled | None) -> Rolled | None:
+    def only_new(_: Totals | None, arrived: Totals | None) -> Totals | None:
         return arrived
 
     monkeypatch.setattr(totals, "newest", only_new)

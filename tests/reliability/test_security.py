@@ -23,7 +23,7 @@ from functions.aws.update import Processor
 from functions.entities.alerts import MOST_IN_OUTBOX
 from functions.entities.arrivals import Arrivals
 from functions.entities.item import from_attribute
-from functions.entities.totals import FIGURES, Rolled
+from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.events.validate import RULES
 from functions.model import DAY_MS, HOUR_MS, EntityKey, to_iso
 from proof.oracle import Rules
@@ -384,10 +384,10 @@ def longest_name(number: int) -> str:
 
 def roll_up_the_largest_figures(here: World, name: str) -> None:
     """Gives a subject a rollup's figures that take as many digits as they can, and fire what they can."""
-    counts = dict.fromkeys(FIGURES["subject"], 999999999)
+    counts = dict.fromkeys(TOTALS_ATTRIBUTES["subject"], 999999999)
     fractions = {"avg_rating": 4.9999, "first_session_success_rate": 0.5999, "session_velocity": -999_999_999}
-    rolled = Rolled(here.now_ms, counts | fractions, 999_999_999, 99_999_999.5, 99_999_999.9)
-    Processor(config()).run(Arrivals.of_rolled({EntityKey("subject", name): rolled}), Deadline(lambda: 120_000))
+    totals = Totals(here.now_ms, counts | fractions, 999_999_999, 99_999_999.5, 99_999_999.9)
+    Processor(config()).run(Arrivals.of_totals({EntityKey("subject", name): totals}), Deadline(lambda: 120_000))
 
 
 @pytest.mark.parametrize(

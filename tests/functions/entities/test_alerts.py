@@ -32,7 +32,7 @@ from functions.entities.alerts import (
     without,
 )
 from functions.entities.registers import Register
-from functions.entities.totals import Rolled
+from functions.entities.totals import Totals
 from functions.model import HOUR_MS, EntityKey, to_iso
 from tests.helpers.deployment import NOW
 
@@ -101,7 +101,7 @@ def rolled_subject(sessions: int = 70, before: int = 20, **given: Any) -> Subjec
     }
     figures |= {name: value for name, value in given.items() if name in figures}
     beside = {name: value for name, value in given.items() if name not in figures}
-    return Subject(EntityKey("subject", "algebra"), {}, {}, Rolled(NOW, figures, **({"first_outcomes": 10} | beside)))
+    return Subject(EntityKey("subject", "algebra"), {}, {}, Totals(NOW, figures, **({"first_outcomes": 10} | beside)))
 
 
 def of_student(last: int, before: int, key: EntityKey = STUDENT.key) -> Subject:
@@ -579,7 +579,7 @@ def demand(**regions: tuple[int, str, int | None]) -> Subject:
         ),
         (
             FIRST_SESSION_SUCCESS_LOW,
-            rolled_subject()._replace(rolled=None),
+            rolled_subject()._replace(totals=None),
             dict.fromkeys(("first_session_success_rate", "first_outcomes", "first_sessions_30d"), "n/a"),
             "Subject algebra has a first session success rate of n/a",
         ),
@@ -597,7 +597,7 @@ def demand(**regions: tuple[int, str, int | None]) -> Subject:
         ),
         (
             SESSION_VELOCITY_DROP,
-            rolled_subject()._replace(rolled=None),
+            rolled_subject()._replace(totals=None),
             {"counted_7d": "n/a", "counted_7d_before": "n/a"},
             "Subject algebra has n/a sessions in 7 days after n/a in the 7 before",
         ),

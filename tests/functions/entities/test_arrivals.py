@@ -5,7 +5,7 @@ from typing import Any
 from functions.entities.arrivals import Arrivals, gather
 from functions.entities.facts import CALL, SESSION, SUCCESS, Fact, fact_id, told
 from functions.entities.registers import Register, Update
-from functions.entities.totals import Rolled
+from functions.entities.totals import Totals
 from functions.events.decode import decode
 from functions.model import EntityKey
 from tests.functions.events.test_fast_path import USUAL
@@ -78,8 +78,8 @@ def test_the_records_of_an_entity_are_all_that_name_it() -> None:
 
 
 def test_what_a_rollup_has_found_out_is_by_entity_and_stays_so_in_a_part() -> None:
-    tutor, subject = (Rolled(NOW, {"first_sessions_30d": number}) for number in range(2))
-    arrivals = Arrivals.of_rolled({TUTOR: tutor, EntityKey("subject", "algebra"): subject})
+    tutor, subject = (Totals(NOW, {"first_sessions_30d": number}) for number in range(2))
+    arrivals = Arrivals.of_totals({TUTOR: tutor, EntityKey("subject", "algebra"): subject})
     assert arrivals == Arrivals([TUTOR, EntityKey("subject", "algebra")], {}, {}, {0: tutor, 1: subject})
     assert arrivals.only([1]) == Arrivals([EntityKey("subject", "algebra")], {}, {}, {0: subject})
     assert arrivals.only([1]).only([]) == Arrivals.none([])

@@ -22,7 +22,7 @@ from functions.entities.item import (
 )
 from functions.entities.packing import assemble, narrow_row
 from functions.entities.registers import FirstSession, Register
-from functions.entities.totals import Rolled
+from functions.entities.totals import Totals
 from functions.model import EntityKey
 from tests.helpers.deployment import NOW
 
@@ -213,7 +213,7 @@ CASES: dict[str, tuple[State, Attributes]] = {
         },
     ),
     "a subject of which only a rollup knows": (
-        state("subject", rolled=Rolled(NOW - 1, FIGURES_OF_SUBJECT, 4, 2.5, 12.3)),
+        state("subject", totals=Totals(NOW - 1, FIGURES_OF_SUBJECT, 4, 2.5, 12.3)),
         {
             "regions": {"M": {}},
             "sessions_7d": {"N": "3"},
@@ -236,7 +236,7 @@ CASES: dict[str, tuple[State, Attributes]] = {
         },
     ),
     "a tutor that a rollup knows": (
-        state("tutor", rolled=Rolled(NOW, {"first_sessions_30d": 2, "first_session_success_rate": 0.5})),
+        state("tutor", totals=Totals(NOW, {"first_sessions_30d": 2, "first_session_success_rate": 0.5})),
         SESSIONS
         | {
             "first_sessions_30d": {"N": "2"},

@@ -12,7 +12,7 @@ from functions.aws.deadline import Deadline
 from functions.aws.update import Outcome, Processor
 from functions.entities.arrivals import Arrivals
 from functions.entities.item import to_attribute
-from functions.entities.totals import FIGURES, Rolled, later, newest
+from functions.entities.totals import TOTALS_ATTRIBUTES, Totals, later, newest
 from functions.model import DAY_MS, HOUR_MS, EntityKey, to_iso
 from tests.helpers.deployment import NOW, Deployment, deployed, event_json
 from tests.helpers.faulty_aws import Call, Faults
@@ -21,7 +21,7 @@ ALGEBRA, TUTOR = EntityKey("subject", "algebra"), EntityKey("tutor", "tut_1")
 WRITE = "batch_execute_statement"
 
 
-def of_subject(as_of: int = NOW, sessions: int = 70, **given: Any) -> Rolled:
+def of_subject(as_of: int = NOW, sessions: int = 70, **given: Any) -> Totals:
     figures = {
         "sessions_7d": sessions,
         "sessions_14d": 100,
@@ -33,12 +33,12 @@ def of_subject(as_of: int = NOW, sessions: int = 70, **given: Any) -> Rolled:
         "first_sessions_30d": 11,
         "first_session_success_rate": 0.4,
     }
-    assert tuple(sorted(figures)) == tuple(sorted(FIGURES["subject"]))
-    return Rolled(**{"as_of": as_of, "figures": figures, "first_outcomes": 10, **given})
+    assert tuple(sorted(figures)) == tuple(sorted(TOTALS_ATTRIBUTES["subject"]))
+    return Totals(**{"as_of": as_of, "figures": figures, "first_outcomes": 10, **given})
 
 
-def of_tutor(as_of: int = NOW, rate: float = 1.0) -> Rolled:
-    return Rolled(as_of, {"first_sessions_30d": 3, "first_session_success_rate": rate}, first_outcomes=2)
+def of_tutor(as_of: int = NOW, rate: float = 1.0) -> Totals:
+    return Totals(as_of, {"first_sessions_30d": 3, "first_session_success_rate": rate}, first_outcomes=2)
 
 
 USUAL = of_subject(usual_daily=3.0, surge_score=4.2)
@@ -49,9 +49,9 @@ STORED = {
 """What a rollup writes, as it is read back."""
 
 
-def roll_up(deployment: Deployment, rolled: Mapping[EntityKey, Rolled]) -> Outcome:
+def roll_up(deployment: Deployment, totals: Mapping[EntityKey, Totals]) -> Outcome:
     """What the rollup does with what it has found out."""
-    outcome = Processor(config()).run(Arrivals.of_rolled(rolled), Deadline.of(deployment.context))
+    outcome = Processor(config()).run(Arrivals.of_totals(totals), Deadline.of(deployment.context))
     assert outcome.failed == {}
     return outcome
 
@@ -69,7 +69,7 @@ def supply(region: str = "eu", **said: Any) -> bytes:
 
 numbers = st.sampled_from([None, 0, 1.0, 2.5])
 rollups = st.builds(
-    lambda as_of, sessions, rate, *rest: Rolled(
+    lambda as_of, sessions, rate, *rest: Totals(
         as_of, {"sessions_7d": sessions, "first_session_success_rate": rate}, *rest
     ),
     st.integers(0, 2),
@@ -82,14 +82,14 @@ rollups = st.builds(
 
 
 @given(rollups, rollups, rollups)
-def test_the_merge_is_idempotent_commutative_and_associative(one: Rolled, other: Rolled, third: Rolled) -> None:
+def test_the_merge_is_idempotent_commutative_and_associative(one: Totals, other: Totals, third: Totals) -> None:
     assert later(one, one) == one
     assert later(one, other) == later(other, one)
     assert later(later(one, other), third) == later(one, later(other, third))
 
 
 @given(rollups, rollups)
-def test_the_later_rollup_wins(one: Rolled, other: Rolled) -> None:
+def test_the_later_rollup_wins(one: Totals, other: Totals) -> None:
     merged = later(one, other)
     assert merged.as_of == max(one.as_of, other.as_of)
     assert merged in (one, other)
@@ -172,7 +172,7 @@ def test_an_older_rollup_that_comes_last_changes_nothing(deployment: Deployment)
 def test_the_processor_and_the_roll_carry_figures_along_untouched(deployment: Deployment, faults: Faults) -> None:
     deployment.deliver(supply(), session())
     roll_up(deployment, {ALGEBRA: USUAL, TUTOR: of_tutor(rate=0.5)})
-    rolled = {
+    totals = {
         "first_sessions_30d": 3,
         "first_session_success_rate": 0.5,
         "rolled_up": {"as_of": NOW, "first_outcomes": 2},
@@ -183,7 +183,7 @@ def test_the_processor_and_the_roll_carry_figures_along_untouched(deployment: De
     assert deployment.roll()["written"] >= 1
     assert deployment.item(*TUTOR)["sessions_7d"] == 0
     assert deployment.item(*ALGEBRA) | STORED == deployment.item(*ALGEBRA)
-    assert deployment.item(*TUTOR) | rolled == deployment.item(*TUTOR)
+    assert deployment.item(*TUTOR) | totals == deployment.item(*TUTOR)
     for call in faults.made[WRITE][calls:]:
         for statement in call["Statements"]:
             assert "rolled_up" not in statement["Statement"]
@@ -363,8 +363,8 @@ def test_a_rollup_ends_what_a_rollup_began(deployment: Deployment, monkeypatch: 
     with_settings(monkeypatch, **ALL_ON)
     roll_up(deployment, TELLING)
     deployment.clock.ms += HOUR_MS
-    none = dict.fromkeys(FIGURES["subject"], 0)
-    roll_up(deployment, {ALGEBRA: Rolled(NOW + HOUR_MS, none), TUTOR: of_tutor(NOW + HOUR_MS)})
+    none = dict.fromkeys(TOTALS_ATTRIBUTES["subject"], 0)
+    roll_up(deployment, {ALGEBRA: Totals(NOW + HOUR_MS, none), TUTOR: of_tutor(NOW + HOUR_MS)})
     assert firing(deployment) == {}
     assert [each["message"] for each in deployment.told() if each["status"] == "resolved"] == [
         "Resolved: Subject algebra has a first session success rate of 0.0 (0 of 0)",

@@ -19,7 +19,7 @@ from functions.aws.deadline import Deadline
 from functions.entities import packing
 from functions.entities.facts import SESSION, told
 from functions.entities.item import to_attribute
-from functions.entities.totals import FIGURES
+from functions.entities.totals import TOTALS_ATTRIBUTES
 from functions.model import DAY_MS, to_iso
 from functions.rollup import handler as rollup
 from functions.rollup import partitions, sums
@@ -81,7 +81,7 @@ def stored(deployment: Deployment) -> dict[tuple[str, str], dict[str, Any]]:
     found = {}
     for key in deployment.aws.items:
         item = deployment.item(*key)
-        names = FIGURES.get(key[0], ())
+        names = TOTALS_ATTRIBUTES.get(key[0], ())
         if "rolled_up" in item and item.keys() >= set(names):
             rest = {name: value for name, value in item["rolled_up"].items() if name != "as_of"}
             found[key] = {name: item[name] for name in names} | rest
@@ -150,7 +150,7 @@ def test_a_subject_whose_sessions_are_gone_falls_to_zero(deployment: Deployment)
         deployment.roll()
         assert deployment.rollup()["written"] == (2 if days == 30 else 0)
         for entity in (("subject", "algebra"), ("tutor", "tut_1")):
-            assert not any(deployment.item(*entity)[name] for name in FIGURES[entity[0]])
+            assert not any(deployment.item(*entity)[name] for name in TOTALS_ATTRIBUTES[entity[0]])
 
 
 def test_what_has_not_changed_is_not_written(deployment: Deployment) -> None:
@@ -167,7 +167,7 @@ def test_what_else_is_in_an_item_is_left_alone(deployment: Deployment) -> None:
     before = {key: dict(item) for key, item in deployment.aws.items.items()}
     deployment.rollup()
     for key, item in before.items():
-        written = {*FIGURES.get(key[0], ()), "rolled_up", "version", "as_of", "last_updated"}
+        written = {*TOTALS_ATTRIBUTES.get(key[0], ()), "rolled_up", "version", "as_of", "last_updated"}
         assert {name: each for name, each in deployment.aws.items[key].items() if name not in written} == {
             name: each for name, each in item.items() if name not in written
         }
@@ -193,8 +193,8 @@ def test_no_more_is_asked_of_an_item_than_is_needed(faults: Faults, deployment: 
     keys = {"entity_id", "entity_type"}
     assert items["stu_1"].keys() >= {"facts", "first_session"}
     assert items["stu_1"]["first_session"]["M"].keys() == {"time", "subject", "tutor_id", "outcome"}
-    assert items["algebra"].keys() == {*keys, *FIGURES["subject"], "rolled_up"}
-    assert items["tut_1"].keys() - set(FIGURES["subject"]) == {*keys, "facts", "rolled_up"}
+    assert items["algebra"].keys() == {*keys, *TOTALS_ATTRIBUTES["subject"], "rolled_up"}
+    assert items["tut_1"].keys() - set(TOTALS_ATTRIBUTES["subject"]) == {*keys, "facts", "rolled_up"}
     assert [len(page) for page in pages] == [7, 6]
     assert {request["Segment"] for request in faults.made["scan"]} == {0, 1}
 

@@ -16,7 +16,7 @@ from moto import mock_aws
 
 from components.rollup_steps import definition
 from functions.aws import config
-from functions.entities.totals import FIGURES
+from functions.entities.totals import TOTALS_ATTRIBUTES
 from functions.model import DAY_MS, MINUTE_MS, to_iso
 from functions.rollup import handler as rollup
 from functions.rollup import map_handler as rollup_map
@@ -108,9 +108,10 @@ class Many(Deployment):
 
     def figures(self) -> dict[tuple[str, str], dict[str, Any]]:
         """What rollups have written."""
-        items = {key: self.item(*key) for key in self.aws.items if key[0] in FIGURES}
+        items = {key: self.item(*key) for key in self.aws.items if key[0] in TOTALS_ATTRIBUTES}
         return {
-            key: {name: value for name, value in item.items() if name in FIGURES[key[0]]} for key, item in items.items()
+            key: {name: value for name, value in item.items() if name in TOTALS_ATTRIBUTES[key[0]]}
+            for key, item in items.items()
         }
 
     def forget(self) -> None:

@@ -17,7 +17,7 @@ from polars.testing import assert_frame_equal
 
 from functions.entities import packing
 from functions.entities.facts import CALL, FAILURE, SESSION, SUCCESS, UNKNOWN, Fact, join, told
-from functions.entities.totals import FIGURES, Rolled
+from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.model import DAY_MS, EntityKey
 from functions.rollup import sums
 from functions.rollup.sums import COPIES, DAILY, FIRST, LOCAL
@@ -59,7 +59,7 @@ def table(said: Sequence[tuple[EntityKey, Fact]], first: Mapping[EntityKey, Firs
 # -- one session after the other --------------------------------------------------------------------------------------
 
 
-def naive(items: Table, as_of: int = NOW) -> dict[EntityKey, Rolled]:
+def naive(items: Table, as_of: int = NOW) -> dict[EntityKey, Totals]:
     """The definitions, spelled out."""
     recent = as_of - 30 * DAY_MS
     copies: dict[int, list[tuple[EntityKey, Fact]]] = defaultdict(list)
@@ -96,7 +96,7 @@ def naive(items: Table, as_of: int = NOW) -> dict[EntityKey, Rolled]:
 
     counted = {EntityKey("subject", each) for each in (*ages, *active)} | first.keys()
     made = {}
-    for key in {each for each in items.keys if each.entity_type in FIGURES} | counted:
+    for key in {each for each in items.keys if each.entity_type in TOTALS_ATTRIBUTES} | counted:
         known = [int(outcome == SUCCESS) for outcome in first[key] if outcome != UNKNOWN]
         figures: dict[str, int | float] = {
             "first_sessions_30d": len(first[key]),
@@ -116,7 +116,7 @@ def naive(items: Table, as_of: int = NOW) -> dict[EntityKey, Rolled]:
                 "active_students_30d": len(active[key.entity_id]),
             }
             surge = surging(days)
-        made[key] = Rolled(as_of, figures, len(known), *surge)
+        made[key] = Totals(as_of, figures, len(known), *surge)
     return made
 
 
@@ -140,7 +140,7 @@ def surging(days: Sequence[int]) -> tuple[float | None, float | None]:
 
 def known(items: Table) -> pl.DataFrame:
     """Subjects and tutors that have an item without any figures."""
-    return sums.stored({key: None for key in items.keys if key.entity_type in FIGURES})
+    return sums.stored({key: None for key in items.keys if key.entity_type in TOTALS_ATTRIBUTES})
 
 
 def page(items: Table, keys: Sequence[EntityKey], as_of: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -154,7 +154,7 @@ def page(items: Table, keys: Sequence[EntityKey], as_of: int) -> tuple[pl.DataFr
     return copies, sums.local(own.lazy(), first, as_of).collect()
 
 
-def rolled_up(items: Table, rng: random.Random, as_of: int = NOW) -> dict[EntityKey, Rolled]:
+def rolled_up(items: Table, rng: random.Random, as_of: int = NOW) -> dict[EntityKey, Totals]:
     """Figures by way of pages, segments and partitions as chance has them."""
     keys = list(items.keys)
     rng.shuffle(keys)
@@ -176,13 +176,13 @@ def rolled_up(items: Table, rng: random.Random, as_of: int = NOW) -> dict[Entity
     daily = sums.added(parts, DAILY)
     assert (local.schema, daily.schema) == (LOCAL, DAILY)
     found = sums.figures(daily, local, known(items))
-    assert found.schema == sums.FIGURES
-    made = sums.rolled(found, as_of)
+    assert found.schema == sums.TOTALS_SCHEMA
+    made = sums.totals(found, as_of)
     assert sums.overall(daily, local) == pytest.approx(together(made), abs=1e-4)
     return made
 
 
-def together(made: Mapping[EntityKey, Rolled]) -> dict[str, float]:
+def together(made: Mapping[EntityKey, Totals]) -> dict[str, float]:
     """All subjects' figures as one, but for what each is rounded by."""
     subjects = [(each.figures, each.first_outcomes) for key, each in made.items() if key.entity_type == "subject"]
     names = ("sessions_7d", "sessions_30d", "first_sessions_30d")
@@ -195,7 +195,7 @@ def together(made: Mapping[EntityKey, Rolled]) -> dict[str, float]:
     return found
 
 
-def rolled_up_by_one(said: Sequence[tuple[EntityKey, Fact]], as_of: int = NOW, **rest: Any) -> dict[EntityKey, Rolled]:
+def rolled_up_by_one(said: Sequence[tuple[EntityKey, Fact]], as_of: int = NOW, **rest: Any) -> dict[EntityKey, Totals]:
     items = table(said, rest.get("first", {}), rest.get("subjects", ()))
     made = rolled_up(items, random.Random(1), as_of)
     assert made == naive(items, as_of)
@@ -303,7 +303,7 @@ def test_first_sessions_count_for_subject_and_tutor_and_succeed_where_that_is_kn
     first: dict[EntityKey, First] = {key: (NOW, "algebra", "tut_9", outcome) for key, outcome in outcomes.items()}
     made = rolled_up_by_one([], first=first)
     assert made == {
-        key: Rolled(NOW, made[key].figures, first_outcomes=2) for key in (ALGEBRA, EntityKey("tutor", "tut_9"))
+        key: Totals(NOW, made[key].figures, first_outcomes=2) for key in (ALGEBRA, EntityKey("tutor", "tut_9"))
     }
     for each in made.values():
         assert (each.figures["first_sessions_30d"], each.figures["first_session_success_rate"]) == (3, 0.5)
@@ -312,8 +312,8 @@ def test_first_sessions_count_for_subject_and_tutor_and_succeed_where_that_is_kn
 def test_who_has_an_item_has_figures_even_when_there_is_nothing_left() -> None:
     made = rolled_up_by_one([(TUTOR, told(CALL, 1, NOW))], subjects=["zoology"])
     assert made == {
-        EntityKey("subject", "zoology"): Rolled(NOW, dict.fromkeys(FIGURES["subject"], 0)),
-        TUTOR: Rolled(NOW, dict.fromkeys(FIGURES["tutor"], 0)),
+        EntityKey("subject", "zoology"): Totals(NOW, dict.fromkeys(TOTALS_ATTRIBUTES["subject"], 0)),
+        TUTOR: Totals(NOW, dict.fromkeys(TOTALS_ATTRIBUTES["tutor"], 0)),
     }
 
 

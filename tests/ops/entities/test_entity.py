@@ -17,7 +17,7 @@ from functions.aws import clock
 from functions.entities.alerts import ALERT_TYPES, AlertRules
 from functions.entities.item import Attributes, to_attribute
 from functions.entities.plan import Rules
-from functions.entities.totals import FIGURES
+from functions.entities.totals import TOTALS_ATTRIBUTES
 from functions.model import DAY_MS, HOUR_MS, EntityKey, from_iso, to_iso
 from ops import printing
 from ops.aws import UserError
@@ -178,7 +178,7 @@ def test_a_subject_and_a_region(items: dict[tuple[str, str], Attributes]) -> Non
 
 def rolled_up(item: Attributes) -> Attributes:
     """A subject as a rollup leaves it."""
-    figures = dict.fromkeys(FIGURES["subject"], 4) | {"first_session_success_rate": 0.4}
+    figures = dict.fromkeys(TOTALS_ATTRIBUTES["subject"], 4) | {"first_session_success_rate": 0.4}
     more = {
         **figures,
         "rolled_up": {"as_of": NOW - HOUR_MS, "first_outcomes": 10, "usual_daily": 2, "surge_score": 3.5},
@@ -248,16 +248,16 @@ def test_why_the_alerts_that_are_off_by_default(items: dict[tuple[str, str], Att
     assert (
         on["no_tutors_available"] == "available_tutors is 3, active_students 30; critical at no tutor for some student"
     )
-    rolled = {each.alert_type: each.why for each in portrait(rolled_up(items[key]), Rules(ON)).alerts}
-    assert rolled["first_session_success_low"] == (
+    reasons = {each.alert_type: each.why for each in portrait(rolled_up(items[key]), Rules(ON)).alerts}
+    assert reasons["first_session_success_low"] == (
         "0.4 of 10 first sessions succeeded; a warning below 0.5 (firstSessionSuccessBelow) of at least 5 "
         "(firstSessionsLeast)"
     )
-    assert rolled["session_velocity_drop"] == (
+    assert reasons["session_velocity_drop"] == (
         "4 sessions in 7 days after 0 in the 7 before; a warning below 0.5 of them (velocityDropShare) when they were "
         "at least 4 (velocityDropLeast)"
     )
-    assert rolled["demand_surge"] == (
+    assert reasons["demand_surge"] == (
         "4 sessions in 7 days, usually 2 a day: a score of 3.5; told from 3.5 (demandSurgeScore) and 10 sessions "
         "(demandSurgeLeast) on"
     )

@@ -21,7 +21,7 @@ from functions.entities.facts import SESSION, told
 from functions.entities.item import Attributes
 from functions.entities.packing import assemble, narrow_row
 from functions.entities.plan import Rules
-from functions.entities.totals import FIGURES, Rolled
+from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.model import DAY_MS, HOUR_MS, SECOND_MS, EntityKey, to_iso
 from local.events_file import read
 from ops.health.audit import Difference, Report, audit, repair
@@ -158,14 +158,14 @@ def test_alerts_are_not_judged_anew(deployment: Deployment) -> None:
 
 
 ROLLED: Final = {
-    EntityKey("subject", "algebra"): Rolled(NOW - 1, dict.fromkeys(FIGURES["subject"], 2), 2, 1.0, -0.4),
-    EntityKey("tutor", "tut_1"): Rolled(NOW - 1, dict.fromkeys(FIGURES["tutor"], 1), 1),
+    EntityKey("subject", "algebra"): Totals(NOW - 1, dict.fromkeys(TOTALS_ATTRIBUTES["subject"], 2), 2, 1.0, -0.4),
+    EntityKey("tutor", "tut_1"): Totals(NOW - 1, dict.fromkeys(TOTALS_ATTRIBUTES["tutor"], 1), 1),
 }
 
 
 def test_a_rollups_figures_are_carried_and_all_else_is_compared(deployment: Deployment) -> None:
     """They are made of other entities' items: the next rollup is what corrects them."""
-    Processor(config()).run(Arrivals.of_rolled(ROLLED), Deadline.of(deployment.context))
+    Processor(config()).run(Arrivals.of_totals(ROLLED), Deadline.of(deployment.context))
     assert audited(deployment) == Report(items=5)
     tamper(deployment, EntityKey("subject", "algebra"), sessions_7d={"N": "99"}, available_tutors={"N": "99"})
     tamper(deployment, EntityKey("tutor", "tut_1"), first_sessions_30d={"N": "99"}, sessions_7d={"N": "99"})
