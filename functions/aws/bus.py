@@ -1,6 +1,5 @@
 """Puts notifications on the EventBridge bus in tens, and says which of them it has accepted."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -9,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.aws.clients import attempts, chunks, client, in_parallel
 from functions.aws.deadline import Deadline
 from functions.aws.observability import logger
-from functions.model import from_iso
+from functions.entities.alerts import Notification
 
 SOURCE: Final = "iops-dashboard.processor"
 _ENTRIES_A_CALL: Final = 10  # PutEvents
@@ -22,8 +21,8 @@ class AlertBus:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def send(self, notifications: Sequence[str], deadline: Deadline) -> dict[str, str]:
-        """Sends each notification (a Detail as JSON); refused entries alone are sent again.
+    def send(self, notifications: Sequence[Notification], deadline: Deadline) -> dict[str, str]:
+        """Send each notification. Entries that the bus refuses are sent again; those that it has accepted are not.
 
         Returns
         -------
@@ -36,12 +35,12 @@ class AlertBus:
             accepted |= part
         return accepted
 
-    def _send(self, notifications: Sequence[str], deadline: Deadline) -> dict[str, str]:
+    def _send(self, notifications: Sequence[Notification], deadline: Deadline) -> dict[str, str]:
         accepted: dict[str, str] = {}
-        pending = [json.loads(notification) for notification in notifications]
+        pending = list(notifications)
         for attempt in attempts(_ATTEMPTS, deadline):
             try:
-                answer = client("events").put_events(Entries=[self._entry(each) for each in pending])
+                answer = client("events").put_events(Entries=[self._entry(notification) for notification in pending])
             except (ClientError, BotoCoreError) as error:
                 logger.error(
                     "EventBridge took no alerts; the roll will send them",
@@ -52,7 +51,7 @@ class AlertBus:
             refused = []
             for notification, result in zip(pending, answer["Entries"], strict=True):
                 if "EventId" in result:
-                    accepted[notification["alert_id"]] = notification["alert_type"]
+                    accepted[notification.alert_id] = notification.alert_type
                 else:
                     refused.append((notification, result.get("ErrorCode")))
             if not refused:
@@ -65,11 +64,11 @@ class AlertBus:
             pending = [notification for notification, _ in refused]
         return accepted
 
-    def _entry(self, notification: dict[str, Any]) -> dict[str, Any]:
+    def _entry(self, notification: Notification) -> dict[str, Any]:
         return {
             "EventBusName": self._name,
             "Source": SOURCE,
-            "DetailType": notification["alert_type"],
-            "Detail": json.dumps(notification, ensure_ascii=False),
-            "Time": from_iso(notification["timestamp"]) / 1000,
+            "DetailType": notification.alert_type,
+            "Detail": notification.detail,
+            "Time": notification.made_at / 1000,
         }

@@ -4,7 +4,6 @@ A lost race means read again, merge again, write again; harmless, since merging 
 committed is said, entity by entity; whoever called reports its records as failed.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from functions.aws.table import STATEMENTS_A_WRITE, MetricsTable
 from functions.entities.arrivals import Arrivals
 from functions.entities.item import State
 from functions.entities.plan import Plan, Write, plan
-from functions.model import EntityKey, Rejection, from_iso
+from functions.model import EntityKey, Rejection
 
 _RACES: Final = 10
 _PUBLISHING_ROUNDS: Final = 3
@@ -71,9 +70,9 @@ class Processor:
             if len(sent) == told:
                 break
         outcome.alerts_sent.update(sent.values())
-        unsent = [json.loads(each) for state in states for each in state.alerts.outbox]
+        waiting = (notification for state in states for notification in state.alerts.outbox)
         outcome.unsent_since = min(
-            (from_iso(each["timestamp"]) for each in unsent if each["alert_id"] not in sent), default=None
+            (notification.made_at for notification in waiting if notification.alert_id not in sent), default=None
         )
         if outcome.alerts_sent:
             logger.info(f"Sent {outcome.alerts_sent.total()} alerts to EventBridge")

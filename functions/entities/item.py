@@ -5,7 +5,6 @@ come and go as the plain dictionaries of its API.
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +12,12 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 from functions.entities import packing
-from functions.entities.alerts import NO_ALERTS, Alerts, Episodes, Firing
+from functions.entities.alerts import NO_ALERTS, Alerts, Episodes, Firing, Notification
 from functions.entities.facts import FAILURE, SUCCESS, UNKNOWN
 from functions.entities.packing import Packed
-from functions.entities.registers import AVAILABILITY, REPORTED, FirstSession, Register
+from functions.entities.registers import AVAILABILITY, REPORTED, FirstSession, Register, high_demand
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
-from functions.model import HIGH_DEMAND, EntityKey, EntityType, from_iso, to_iso
+from functions.model import EntityKey, EntityType, from_iso, to_iso
 
 AttributeValue = dict[str, Any]
 Attributes = dict[str, AttributeValue]
@@ -138,7 +137,7 @@ def parse(attributes: Attributes) -> State:
         Alerts(
             {name: Firing(**each) for name, each in firing.items()},
             {name: Episodes(**each) for name, each in episodes.items()},
-            tuple(outbox or ()),
+            tuple(map(Notification.parse, outbox or ())),
         ),
         attributes,
     )
@@ -149,10 +148,6 @@ def _check_types(item: Mapping[str, Any]) -> None:
     for name in ("version", "as_of", "folded_before"):
         if not isinstance(number := item.get(name, 0), int) or not 0 <= number < 1 << 47:
             raise ValueError(f"{name} is {number!r}, not a whole number below 2^47")
-    for notification in item.get("outbox", ()):
-        if not isinstance(notification, str):
-            raise TypeError("outbox holds something else than strings")
-        from_iso(json.loads(notification)["timestamp"])
 
 
 def _parse_registers(key: EntityKey, item: Mapping[str, Any]) -> dict[str, Register]:
@@ -237,11 +232,6 @@ def _register_attributes(state: State) -> dict[str, Any]:
     return {_SLOT_MAPS[kind]: {slot: _with_time(each, "updated_at") for slot, each in registers.items()}}
 
 
-def high_demand(registers: Mapping[str, Register]) -> int:
-    """How many of these supply/demand registers say that demand is high."""
-    return sum(each.value.get("balance_status") == HIGH_DEMAND for each in registers.values())
-
-
 def _with_time(register: Register, name: str) -> dict[str, Any]:
     return {**register.value, name: to_iso(register.time)}
 
@@ -312,7 +302,7 @@ def unsent_and_due(state: State, due_at: int | None, due_partitions: int) -> Att
     """The outbox, version and due attributes of an item: what clearing an outbox changes."""
     attributes = {"version": to_attribute(state.version)}
     if state.alerts.outbox:
-        attributes["outbox"] = to_attribute(state.alerts.outbox)
+        attributes["outbox"] = to_attribute([notification.detail for notification in state.alerts.outbox])
     if due_at is not None:
         attributes["due_at"] = to_attribute(due_at)
         attributes["due_partition"] = to_attribute(due_partition(state.key, due_partitions))

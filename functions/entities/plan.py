@@ -3,7 +3,6 @@
 Pure: `now_ms` is an argument, and nothing is read or written.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +11,7 @@ import polars as pl
 
 from functions.entities import alerts, packing, registers, totals
 from functions.entities.absorb import absorb
-from functions.entities.alerts import AlertRules, Subject
+from functions.entities.alerts import AlertRules, EntityFigures
 from functions.entities.arrivals import Arrivals
 from functions.entities.facts import SESSION, Fact
 from functions.entities.item import (
@@ -22,13 +21,12 @@ from functions.entities.item import (
     State,
     attributes_of,
     differs,
-    high_demand,
     public_metrics,
     unsent_and_due,
 )
-from functions.entities.registers import REPORTED, FirstSession, Register
+from functions.entities.registers import REPORTED, FirstSession, Register, high_demand
 from functions.entities.windows import STANDING, measure, run
-from functions.model import SECOND_MS, EntityKey, Rejection, from_iso, to_iso
+from functions.model import SECOND_MS, EntityKey, Rejection, to_iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ def plan(
 
     news = arrivals.facts.keys() | arrivals.updates.keys() | arrivals.totals.keys()
     query = measure(packing.things(merged.facts), _standing(states, registers_now, as_of))
-    measured = run(query.with_columns(alerts.levels(rules.alerts)))
+    measured = run(query)
     after, writes = [], {}
     for entity, (state, figures) in enumerate(zip(states, measured.iter_rows(named=True), strict=True)):
         if entity in merged.unreadable:
@@ -175,9 +173,9 @@ def plan(
 def _finish(before: State, state: State, figures: Mapping[str, Any], rules: Rules) -> State:
     """The state with its alerts judged and its attributes made."""
     public = public_metrics(state, figures)
-    subject = Subject(state.key, public, state.registers, state.totals, figures["counted_7"])
-    level = alerts.levels_of(subject, figures, rules.alerts)
-    state.alerts = alerts.judge(state.alerts, subject, level, state.as_of, rules.alerts)
+    entity = EntityFigures(state.key, public, state.registers, state.totals, figures["counted_7"])
+    levels = alerts.levels_of(entity, rules.alerts)
+    state.alerts = alerts.judge(state.alerts, entity, levels, state.as_of, rules.alerts)
     due_at = _due_at(state, figures["next_change"], rules.alerts)
     state.stored = attributes_of(state, public, due_at, rules.due_partitions, before)
     return state
@@ -187,7 +185,7 @@ def _due_at(state: State, next_change: int | None, rules: AlertRules) -> int | N
     """When the roll must look at the item, epoch seconds; with unsent notifications, at once."""
     moments = [next_change, alerts.next_reminder(state.alerts, rules)]
     if state.alerts.outbox:
-        moments.append(from_iso(json.loads(state.alerts.outbox[0])["timestamp"]))
+        moments.append(state.alerts.outbox[0].made_at)
     due = min((moment for moment in moments if moment is not None), default=None)
     return None if due is None else -(-due // SECOND_MS)
 

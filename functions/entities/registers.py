@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from functions.entities.facts import UNKNOWN
-from functions.model import EntityKey, Rejection
+from functions.model import HIGH_DEMAND, EntityKey, Rejection
 
 MOST_SLOTS: Final = 200
 """Regions of a subject, subjects of a region."""
@@ -68,6 +68,11 @@ def merge(
                 )
             )
     return merged, rejections
+
+
+def high_demand(registers: Mapping[str, Register]) -> int:
+    """Return how many of these supply/demand registers say that demand is high."""
+    return sum(register.value.get("balance_status") == HIGH_DEMAND for register in registers.values())
 
 
 class FirstSession(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from functions.entities import alerts
-from functions.entities.alerts import AlertRules, Alerts, Episodes, Subject
+from functions.entities.alerts import AlertRules, Alerts, EntityFigures, Episodes
 from functions.entities.item import State
 from functions.entities.plan import Rules
 from functions.entities.registers import REPORTED
@@ -41,7 +41,7 @@ def explain_alerts(state: State, rules: Rules) -> list[AlertExplained]:
     (now,) = computed_at(state, [state.as_of], rules).after
     in_7_days = rows_of_facts(state).filter(pl.col("session") & (pl.col("time") > state.as_of - DAYS_7))
     counted_7d = int(in_7_days["weight"].sum())
-    subject = Subject(state.key, public_attributes(now), state.registers, state.totals, counted_7d)
+    entity = EntityFigures(state.key, public_attributes(now), state.registers, state.totals, counted_7d)
     explained = []
     for alert_type in alerts.ALERT_TYPES[state.key.entity_type]:
         firing, episodes = state.alerts.firing.get(alert_type), state.alerts.episodes.get(alert_type, Episodes())
@@ -58,53 +58,53 @@ def explain_alerts(state: State, rules: Rules) -> list[AlertExplained]:
                 episodes.episode,
                 episodes.reminders,
                 None if reminder is None else to_iso(reminder),
-                _CONDITIONS[alert_type](subject, rules.alerts),
+                _CONDITIONS[alert_type](entity, rules.alerts),
             )
         )
     return explained
 
 
-def _calls(subject: Subject, rules: AlertRules) -> str:
-    calls = subject.metrics["ib_calls_14d"]
+def _calls(entity: EntityFigures, rules: AlertRules) -> str:
+    calls = entity.metrics["ib_calls_14d"]
     return f"{calls} calls in 14 days; a warning from {rules.ib_calls_warning} on (ibCallsWarning)"
 
 
-def _health(subject: Subject, rules: AlertRules) -> str:
-    if REPORTED not in subject.registers:
+def _health(entity: EntityFigures, rules: AlertRules) -> str:
+    if REPORTED not in entity.registers:
         return "no health report has come; it fires on a reported score alone"
     return (
-        f"health_score is {subject.metrics['health_score']}; a warning below {rules.health_warning:g} (healthWarning), "
+        f"health_score is {entity.metrics['health_score']}; a warning below {rules.health_warning:g} (healthWarning), "
         f"critical below {rules.health_critical:g} (healthCritical)"
     )
 
 
-def _imbalance(subject: Subject, rules: AlertRules) -> str:  # noqa: ARG001 - one signature for all
+def _imbalance(entity: EntityFigures, rules: AlertRules) -> str:  # noqa: ARG001 - one signature for all
     high = sorted(
-        region for region, register in subject.registers.items() if register.value.get("balance_status") == HIGH_DEMAND
+        region for region, register in entity.registers.items() if register.value.get("balance_status") == HIGH_DEMAND
     )
     if high:
         return f"in high demand: {', '.join(high)}"
-    return f"none of its {len(subject.registers)} regions is in high demand by its latest update"
+    return f"none of its {len(entity.registers)} regions is in high demand by its latest update"
 
 
-def _first_sessions(subject: Subject, rules: AlertRules) -> str:
+def _first_sessions(entity: EntityFigures, rules: AlertRules) -> str:
     if not rules.first_session_success_below:
         return _OFF.format("firstSessionSuccessBelow")
-    if subject.totals is None:
+    if entity.totals is None:
         return _NOT_ROLLED
     return (
-        f"{subject.totals.figures['first_session_success_rate']} of {subject.totals.first_outcomes} first sessions "
+        f"{entity.totals.figures['first_session_success_rate']} of {entity.totals.first_outcomes} first sessions "
         f"succeeded; a warning below {rules.first_session_success_below:g} (firstSessionSuccessBelow) of at least "
         f"{rules.first_sessions_least} (firstSessionsLeast)"
     )
 
 
-def _velocity(subject: Subject, rules: AlertRules) -> str:
+def _velocity(entity: EntityFigures, rules: AlertRules) -> str:
     if not rules.velocity_drop_share:
         return _OFF.format("velocityDropShare")
-    if subject.key.entity_type == "subject" and subject.totals is None:
+    if entity.key.entity_type == "subject" and entity.totals is None:
         return _NOT_ROLLED
-    weeks, _ = alerts.describe(alerts.SESSION_VELOCITY_DROP, subject)
+    weeks, _ = alerts.details_and_message(alerts.SESSION_VELOCITY_DROP, entity)
     return (
         f"{weeks['counted_7d']} sessions in 7 days after {weeks['counted_7d_before']} in the 7 before; a warning below "
         f"{rules.velocity_drop_share:g} of them (velocityDropShare) when they were at least "
@@ -112,30 +112,30 @@ def _velocity(subject: Subject, rules: AlertRules) -> str:
     )
 
 
-def _no_tutors(subject: Subject, rules: AlertRules) -> str:
+def _no_tutors(entity: EntityFigures, rules: AlertRules) -> str:
     if not rules.no_tutors_alert:
         return "switched off: noTutorsAlertEnabled is false"
-    tutors, students = (subject.metrics.get(name, "not known") for name in ("available_tutors", "active_students"))
+    tutors, students = (entity.metrics.get(name, "not known") for name in ("available_tutors", "active_students"))
     return f"available_tutors is {tutors}, active_students {students}; critical at no tutor for some student"
 
 
-def _surge(subject: Subject, rules: AlertRules) -> str:
+def _surge(entity: EntityFigures, rules: AlertRules) -> str:
     if not rules.demand_surge_score:
         return _OFF.format("demandSurgeScore")
-    if subject.totals is None:
+    if entity.totals is None:
         return _NOT_ROLLED
-    if subject.totals.surge_score is None:
+    if entity.totals.surge_score is None:
         return "fewer than one session on a usual day: there is nothing to compare the last 7 days with"
     return (
-        f"{subject.totals.figures['sessions_7d']} sessions in 7 days, usually {subject.totals.usual_daily} a day: a "
-        f"score of {subject.totals.surge_score}; told from {rules.demand_surge_score:g} (demandSurgeScore) and "
+        f"{entity.totals.figures['sessions_7d']} sessions in 7 days, usually {entity.totals.usual_daily} a day: a "
+        f"score of {entity.totals.surge_score}; told from {rules.demand_surge_score:g} (demandSurgeScore) and "
         f"{rules.demand_surge_least} sessions (demandSurgeLeast) on"
     )
 
 
 _OFF: Final = "switched off: {} is 0"
 _NOT_ROLLED: Final = "no rollup has counted its sessions yet"
-_CONDITIONS: Final[Mapping[str, Callable[[Subject, AlertRules], str]]] = {
+_CONDITIONS: Final[Mapping[str, Callable[[EntityFigures, AlertRules], str]]] = {
     alerts.HIGH_IB_CALL_FREQUENCY: _calls,
     alerts.LOW_HEALTH_SCORE: _health,
     alerts.SUPPLY_DEMAND_IMBALANCE: _imbalance,

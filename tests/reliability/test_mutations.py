@@ -3,7 +3,6 @@
 Each variant is what a published design for this stack does, or one slip of the pen in this one.
 """
 
-import json
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from functions.aws import bus, table, update
 from functions.aws.clients import client
 from functions.aws.deadline import Deadline
 from functions.entities import absorb, facts, registers, totals
+from functions.entities.alerts import Notification
 from functions.entities.arrivals import Arrivals, gather
 from functions.entities.facts import Fact
 from functions.entities.item import attributes_of
@@ -83,9 +83,9 @@ def test_the_latest_instead_of_the_earliest_time_is_caught(monkeypatch: pytest.M
 
 def test_ignoring_the_count_of_failed_entries_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     class Trusting(bus.AlertBus):
-        def _send(self, notifications: Sequence[str], deadline: Deadline) -> dict[str, str]:
+        def _send(self, notifications: Sequence[Notification], deadline: Deadline) -> dict[str, str]:
             super()._send(notifications, deadline)
-            return {detail["alert_id"]: detail["alert_type"] for detail in map(json.loads, notifications)}
+            return {each.alert_id: each.alert_type for each in notifications}
 
     monkeypatch.setattr(bus, "_ATTEMPTS", 1)
     monkeypatch.setattr(update, "AlertBus", Trusting)

@@ -10,6 +10,7 @@ from botocore.stub import Stubber
 from functions.aws import bus
 from functions.aws.bus import AlertBus
 from functions.aws.deadline import Deadline
+from functions.entities.alerts import Notification
 from tests.helpers.deployment import ENVIRONMENT, NOW, Deployment, event_json
 from tests.helpers.faulty_aws import Faults, down
 
@@ -24,15 +25,18 @@ def faults(over_http: Faults) -> Faults:
     return over_http
 
 
-def notifications(count: int) -> list[str]:
+def notifications(count: int) -> list[Notification]:
     return [
-        json.dumps(
-            {
-                "alert_id": f"id_{number}",
-                "alert_type": "low_health_score",
-                "entity_id": "Zoë",
-                "timestamp": "2026-11-23T10:00:00.000Z",
-            }
+        Notification.parse(
+            json.dumps(
+                {
+                    "alert_id": f"id_{number}",
+                    "alert_type": "low_health_score",
+                    "entity_id": "Zoë",
+                    "timestamp": "2026-11-23T10:00:00.000Z",
+                },
+                ensure_ascii=False,
+            )
         )
         for number in range(count)
     ]
@@ -60,7 +64,7 @@ def test_an_entry_carries_source_type_time_and_the_notification_as_it_is(faults:
                     "EventBusName": NAME,
                     "Source": "iops-dashboard.processor",
                     "DetailType": "low_health_score",
-                    "Detail": json.dumps(json.loads(notification), ensure_ascii=False),
+                    "Detail": notification.detail,
                     "Time": NOW / 1000,
                 }
             ]

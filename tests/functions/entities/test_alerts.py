@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,20 +22,20 @@ from functions.entities.alerts import (
     SUPPLY_DEMAND_IMBALANCE,
     AlertRules,
     Alerts,
-    Subject,
-    describe,
+    EntityFigures,
+    Notification,
+    details_and_message,
     judge,
-    levels,
     levels_of,
     next_reminder,
     without,
 )
-from functions.entities.registers import Register
+from functions.entities.registers import REPORTED, Register
 from functions.entities.totals import Totals
-from functions.model import HOUR_MS, EntityKey, to_iso
+from functions.model import HIGH_DEMAND, HOUR_MS, EntityKey, to_iso
 from tests.helpers.deployment import NOW
 
-STUDENT = Subject(
+STUDENT = EntityFigures(
     EntityKey("student", "stu_1"),
     {"health_score": 45, "sessions_7d": 9, "ib_calls_14d": 3, "session_velocity": -5},
     {},
@@ -48,9 +47,15 @@ WARNING, CRITICAL = SEVERITIES.index("warning"), SEVERITIES.index("critical")
 
 
 def level(rules: AlertRules | None = None, **figures: float | None) -> dict[str, str]:
-    """The severities that these figures amount to."""
-    measured = {"ib_calls_14d": 0, "health_score": 100.0, "reported_at": NOW, "high_demand": 0} | figures
-    found = pl.DataFrame([measured]).select(levels(rules or AlertRules())).row(0, named=True)
+    """The severities that these figures amount to, of a student and of a subject together."""
+    given = {"ib_calls_14d": 0, "health_score": 100.0, "reported_at": NOW, "high_demand": 0} | figures
+    reported = {} if given["reported_at"] is None else {REPORTED: Register(NOW, {})}
+    student = STUDENT._replace(metrics={**STUDENT.metrics, **given}, registers=reported)
+    regions = {
+        f"r{number}": Register(NOW, {"balance_status": HIGH_DEMAND}) for number in range(int(given["high_demand"] or 0))
+    }
+    subject = EntityFigures(EntityKey("subject", "algebra"), {}, regions)
+    found = levels_of(student, rules or AlertRules()) | levels_of(subject, rules or AlertRules())
     return {alert_type: SEVERITIES[value] for alert_type, value in found.items() if value}
 
 
@@ -91,7 +96,7 @@ def test_thresholds_are_configuration() -> None:
 # -- those that are off by default ------------------------------------------------------------------------------------
 
 
-def rolled_subject(sessions: int = 70, before: int = 20, **given: Any) -> Subject:
+def rolled_subject(sessions: int = 70, before: int = 20, **given: Any) -> EntityFigures:
     """Subject algebra with a rollup's figures."""
     figures = {
         "sessions_7d": sessions,
@@ -101,21 +106,23 @@ def rolled_subject(sessions: int = 70, before: int = 20, **given: Any) -> Subjec
     }
     figures |= {name: value for name, value in given.items() if name in figures}
     beside = {name: value for name, value in given.items() if name not in figures}
-    return Subject(EntityKey("subject", "algebra"), {}, {}, Totals(NOW, figures, **({"first_outcomes": 10} | beside)))
+    return EntityFigures(
+        EntityKey("subject", "algebra"), {}, {}, Totals(NOW, figures, **({"first_outcomes": 10} | beside))
+    )
 
 
-def of_student(last: int, before: int, key: EntityKey = STUDENT.key) -> Subject:
+def of_student(last: int, before: int, key: EntityKey = STUDENT.key) -> EntityFigures:
     return STUDENT._replace(key=key, metrics={**STUDENT.metrics, "session_velocity": last - before}, counted_7d=last)
 
 
-def of_supply(entity_type: Any, **figures: int) -> Subject:
-    return Subject(EntityKey(entity_type, "algebra"), figures, {})
+def of_supply(entity_type: Any, **figures: int) -> EntityFigures:
+    return EntityFigures(EntityKey(entity_type, "algebra"), figures, {})
 
 
-def fires(subject: Subject, **rules: Any) -> dict[str, str]:
-    """What fires, of an entity that those which are always on leave alone."""
-    found = levels_of(subject, dict.fromkeys(ALWAYS_ON, 0), AlertRules(**rules))
-    return {alert_type: SEVERITIES[value] for alert_type, value in found.items() if value}
+def fires(subject: EntityFigures, **rules: Any) -> dict[str, str]:
+    """What fires of the alerts that are off by default."""
+    found = levels_of(subject, AlertRules(**rules))
+    return {name: SEVERITIES[value] for name, value in found.items() if value and name not in ALWAYS_ON}
 
 
 @pytest.mark.parametrize("entity_type", ["subject", "tutor"])
@@ -160,7 +167,7 @@ def test_first_session_success_is_low_below_the_bound_with_enough_of_known_outco
     ],
 )
 def test_velocity_drops_below_a_share_of_a_week_that_had_enough(
-    made: Callable[[int, int], Subject], last: int, before: int, share: float, least: int, firing: bool
+    made: Callable[[int, int], EntityFigures], last: int, before: int, share: float, least: int, firing: bool
 ) -> None:
     rules = {"velocity_drop_share": share, "velocity_drop_least": least}
     assert fires(made(last, before), **rules) == ({SESSION_VELOCITY_DROP: "warning"} if firing else {})
@@ -230,14 +237,18 @@ def test_no_entity_is_judged_for_what_cannot_be_of_it(entity_type: Any, firing: 
     """Even one that has all figures of all types."""
     subject = rolled_subject(1, 9, usual_daily=1.0, surge_score=9.0)._replace(
         key=EntityKey(entity_type, "e1"),
-        metrics={"available_tutors": 0, "active_students": 1, "session_velocity": -8},
+        metrics={
+            "available_tutors": 0,
+            "active_students": 1,
+            "session_velocity": -8,
+            "ib_calls_14d": 0,
+            "health_score": 100,
+        },
         counted_7d=1,
     )
     assert set(fires(subject, **ALL_ON)) == firing
     assert fires(subject) == {}
-    assert levels_of(subject, dict.fromkeys(ALWAYS_ON, 0), AlertRules()).keys() == set(
-        ALERT_TYPES[subject.key.entity_type]
-    )
+    assert levels_of(subject, AlertRules()).keys() == set(ALERT_TYPES[subject.key.entity_type])
 
 
 def test_before_the_first_rollup_nothing_is_known_of_what_it_finds_out() -> None:
@@ -259,7 +270,7 @@ class Life:
     def at(self, hour: float, now: int) -> list[tuple[str, str]]:
         """What is told (status, severity) when the level is `now`, so many hours in."""
         judged = judge(self.state, STUDENT, QUIET | {LOW_HEALTH_SCORE: now}, NOW + round(hour * HOUR_MS), self.rules)
-        new = [json.loads(notification) for notification in judged.outbox]
+        new = [json.loads(notification.detail) for notification in judged.outbox]
         self.told += new
         self.state = without(judged, frozenset(each["alert_id"] for each in new))
         assert self.state.outbox == ()
@@ -380,7 +391,7 @@ def test_no_two_entities_or_types_share_an_id() -> None:
         STUDENT._replace(key=EntityKey("student", "stu_2")),
         STUDENT._replace(key=EntityKey("tutor", "stu_1")),
     ]
-    told = [json.loads(each) for one in others for each in judge(NO_ALERTS, one, everything, NOW, rules).outbox]
+    told = [json.loads(each.detail) for one in others for each in judge(NO_ALERTS, one, everything, NOW, rules).outbox]
     for name in ("alert_id", "episode_id"):
         assert len({each[name] for each in told}) == 6
 
@@ -403,7 +414,7 @@ def test_the_next_reminder_is_the_earliest_of_those_still_due() -> None:
 
 def waiting(count: int) -> Alerts:
     """A state with so many notifications that nobody has taken yet."""
-    return NO_ALERTS._replace(outbox=tuple(json.dumps({"alert_id": str(number)}) for number in range(count)))
+    return NO_ALERTS._replace(outbox=tuple(Notification(str(number), "any", NOW, "{}") for number in range(count)))
 
 
 def test_while_the_outbox_is_full_nothing_is_judged_and_afterwards_nothing_is_lost() -> None:
@@ -415,7 +426,7 @@ def test_while_the_outbox_is_full_nothing_is_judged_and_afterwards_nothing_is_lo
     assert set(state.firing) == {HIGH_IB_CALL_FREQUENCY}
     state = judge(without(state, frozenset({"1", "2"})), STUDENT, level, NOW, AlertRules())
     assert set(state.firing) == {HIGH_IB_CALL_FREQUENCY, LOW_HEALTH_SCORE}
-    assert [json.loads(each).get("alert_type") for each in state.outbox[-2:]] == [
+    assert [waits.alert_type for waits in state.outbox[-2:]] == [
         HIGH_IB_CALL_FREQUENCY,
         LOW_HEALTH_SCORE,
     ]
@@ -448,7 +459,7 @@ def test_however_slowly_the_outbox_empties_what_was_told_adds_up_to_what_is_firi
         now += hours * HOUR_MS
         state = judge(state, STUDENT, level, now, rules)
         assert len(state.outbox) <= MOST_IN_OUTBOX
-        going = [json.loads(each) for each in state.outbox[:sent]]
+        going = [json.loads(each.detail) for each in state.outbox[:sent]]
         told += going
         state = without(state, frozenset(each["alert_id"] for each in going))
 
@@ -472,7 +483,7 @@ def test_however_slowly_the_outbox_empties_what_was_told_adds_up_to_what_is_firi
 # -- the words --------------------------------------------------------------------------------------------------------
 
 
-def demand(**regions: tuple[int, str, int | None]) -> Subject:
+def demand(**regions: tuple[int, str, int | None]) -> EntityFigures:
     """Subject algebra with, by region: time, balance_status, demand_score (supply is 20)."""
     registers = {
         region: Register(
@@ -481,7 +492,7 @@ def demand(**regions: tuple[int, str, int | None]) -> Subject:
         )
         for region, (time, status, score) in regions.items()
     }
-    return Subject(EntityKey("subject", "algebra"), {}, registers)
+    return EntityFigures(EntityKey("subject", "algebra"), {}, registers)
 
 
 @pytest.mark.parametrize(
@@ -627,13 +638,13 @@ def demand(**regions: tuple[int, str, int | None]) -> Subject:
         ),
     ],
 )
-def test_details_and_messages(alert_type: str, subject: Subject, details: dict[str, Any], message: str) -> None:
-    assert describe(alert_type, subject) == (details, message)
+def test_details_and_messages(alert_type: str, subject: EntityFigures, details: dict[str, Any], message: str) -> None:
+    assert details_and_message(alert_type, subject) == (details, message)
 
 
 def test_of_25_regions_20_are_named_and_all_are_counted() -> None:
     regions = {f"region_{number:02}": (number, "high_demand", number) for number in range(25)}
-    details, _ = describe(SUPPLY_DEMAND_IMBALANCE, demand(**regions))
+    details, _ = details_and_message(SUPPLY_DEMAND_IMBALANCE, demand(**regions))
     assert details["regions"] == sorted(regions)[:20]
     assert details["regions_total"] == 25
     assert details["demand_score"] == 24
@@ -641,7 +652,7 @@ def test_of_25_regions_20_are_named_and_all_are_counted() -> None:
 
 def test_a_notification_is_exactly_the_contracts_detail() -> None:
     state = judge(NO_ALERTS, STUDENT, QUIET | {LOW_HEALTH_SCORE: CRITICAL}, NOW, AlertRules())
-    (told,) = map(json.loads, state.outbox)
+    (told,) = (json.loads(each.detail) for each in state.outbox)
     assert list(told) == [
         *("alert_id", "episode_id", "alert_type", "severity", "status", "entity_id", "entity_type"),
         *("details", "message", "timestamp", "started_at"),
@@ -663,6 +674,6 @@ def test_a_notification_is_exactly_the_contracts_detail() -> None:
 def test_the_end_is_told_with_the_figures_of_then() -> None:
     state = judge(NO_ALERTS, STUDENT, QUIET | {LOW_HEALTH_SCORE: CRITICAL}, NOW, AlertRules())
     better = STUDENT._replace(metrics={**STUDENT.metrics, "health_score": 88})
-    over = json.loads(judge(state, better, QUIET, NOW + 1, AlertRules()).outbox[-1])
+    over = json.loads(judge(state, better, QUIET, NOW + 1, AlertRules()).outbox[-1].detail)
     assert over["message"] == "Resolved: Student stu_1 has low health score: 88.0"
     assert over["details"]["health_score"] == 88

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.entities.alerts import Alerts, Episodes, Firing
+from functions.entities.alerts import Alerts, Episodes, Firing, Notification
 from functions.entities.facts import FAILURE, SESSION, SUCCESS, UNKNOWN, told
 from functions.entities.item import (
     Attributes,
@@ -48,7 +48,10 @@ SESSIONS = {
 }
 CALLS = {"ib_calls_7d": {"N": "1"}, "ib_calls_14d": {"N": "2"}}
 TIME = "2026-11-23T10:00:00.000Z"
-UNSENT = tuple(f'{{"alert_id": "{each}", "timestamp": "{TIME}"}}' for each in ("a", "b"))
+UNSENT = tuple(
+    Notification.parse(f'{{"alert_id": "{each}", "alert_type": "low_health_score", "timestamp": "{TIME}"}}')
+    for each in ("a", "b")
+)
 BARE = {
     "alerts": {"M": {}},
     "alert_episodes": {"M": {}},
@@ -271,7 +274,7 @@ CASES: dict[str, tuple[State, Attributes]] = {
                     }
                 }
             },
-            "outbox": {"L": [{"S": each} for each in UNSENT]},
+            "outbox": {"L": [{"S": each.detail} for each in UNSENT]},
         },
     ),
 }
