@@ -17,6 +17,7 @@ from bench.progress import Progress
 from bench.rig import Rig, invoke, rig
 from bench.worker import TABLE, Worker
 from bench.workload import BATCHES, LARGE, ROTATING, Population, Told, batches, named
+from functions.model import ceil_div
 
 EVENTS: Final = 6_800
 _LATENCY: Final = 0.004
@@ -47,7 +48,7 @@ def _once(population: Population) -> dict[str, Any]:
 
 def _compare(made: Rig, events: list[Told], rounds: int, progress: Progress) -> dict[str, Any]:
     slices = batches(events, _SLICE)
-    share = -(-len(slices) // rounds)
+    share = ceil_div(len(slices), rounds)
     plain: list[_Taken] = []
     ours: dict[int, list[_Taken]] = {size: [] for size in BATCHES}
     plain_late: list[_Taken] = []

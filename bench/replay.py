@@ -12,7 +12,8 @@ from functools import cache, partial
 from itertools import groupby
 from typing import Any, Final
 
-from functions.aws.clients import PARALLEL_CALLS, client
+from functions.aws.clients import client
+from functions.aws.parallel import PARALLEL_CALLS
 
 _SERVICES: Final = {
     "BatchGetItem": "dynamodb",

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from bench.prices import PRICES
-from functions.aws.clients import PARALLEL_CALLS
+from functions.aws.parallel import PARALLEL_CALLS
 
 MEMORY_MB: Final = (512, 1_024, 1_769)
 _ONE_VCPU_MB: Final = 1_769

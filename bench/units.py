@@ -7,6 +7,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from functions.model import ceil_div
 from proof import metered
 
 Attributes = Mapping[str, Mapping[str, Any]]
@@ -22,7 +23,7 @@ class WriteUnits(NamedTuple):
 
 def read_units(item: Attributes | None, *, consistent: bool) -> float:
     """Of reading one item: 4 KB a unit, half of it when eventually consistent; what is missing costs the least."""
-    units = max(1, -(-metered.item_size(_decoded(item)) // (4 * metered.KB)))
+    units = max(1, ceil_div(metered.item_size(_decoded(item)), 4 * metered.KB))
     return units if consistent else units / 2
 
 
@@ -34,7 +35,7 @@ def write_units(before: Attributes | None, after: Attributes) -> WriteUnits:
 
 def refused_units(before: Attributes | None) -> int:
     """Of one conditional write that is refused: as much as the item that is there is large."""
-    return max(1, -(-metered.item_size(_decoded(before)) // metered.KB))
+    return max(1, ceil_div(metered.item_size(_decoded(before)), metered.KB))
 
 
 def _decoded(item: Attributes | None) -> dict[str, dict[str, Any]]:

@@ -101,3 +101,12 @@ def excerpt(value: object, limit: int = 80) -> str:
     """`repr` of a value for an error message, cut to `limit` characters however large the value is."""
     text = repr(value[: limit + 1] if isinstance(value, str | bytes | list) else value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def ceil_div(dividend: int, divisor: int) -> int:
+    """Divide and round up.
+
+    >>> ceil_div(7, 2)
+    4
+    """
+    return -(-dividend // divisor)

@@ -17,7 +17,7 @@ from unittest import mock
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws import clients
+from functions.aws import parallel
 from functions.aws.observability import logger
 from functions.aws.quarantine import PREFIX
 from functions.entities import packing
@@ -25,7 +25,7 @@ from functions.entities.arrivals import gather
 from functions.entities.facts import RETENTION_MS
 from functions.entities.item import INTERNAL, from_attribute, parse
 from functions.events.decode import decode, read_records
-from functions.model import DAY_MS, SECOND_MS, from_iso
+from functions.model import DAY_MS, SECOND_MS, ceil_div, from_iso
 from functions.processor import handler, roll
 from functions.processor.roll import RollIncomplete
 from functions.rollup import handler as rollup
@@ -164,7 +164,7 @@ class World:
         while self.mapping.on_failure:
             self.redrive_failed()
             self.mapping.drain()
-        self.now_ms = -(-self.now_ms // SECOND_MS) * SECOND_MS  # what is due is kept to the second
+        self.now_ms = ceil_div(self.now_ms, SECOND_MS) * SECOND_MS  # what is due is kept to the second
         if self.now_ms == self._rolled_up_ms:
             self.now_ms += SECOND_MS  # of two rollups of one moment neither is the later
         self.roll()
@@ -331,7 +331,7 @@ def world(rules: oracle.Rules = _AS_SHIPPED, **mapping: Any) -> Iterator[World]:
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a function that died before it had metrics to publish
         stack.enter_context(process(_ENVIRONMENT | environment_of(rules), made.aws.client, lambda: made.now_ms))
-        stack.enter_context(mock.patch.object(clients, "_pool", _Inline))
+        stack.enter_context(mock.patch.object(parallel, "_pool", _Inline))
         stack.enter_context(mock.patch.object(rollup, "ThreadPoolExecutor", _Inline))
         stack.enter_context(mock.patch.object(rollup, "PARALLEL_CALLS", _SEGMENTS))
         stack.enter_context(mock.patch.object(partitions, "_FEWEST", _PARTITIONS))

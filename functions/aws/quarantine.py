@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws.clients import client, in_parallel
+from functions.aws.clients import client
 from functions.aws.observability import logger
+from functions.aws.parallel import in_parallel
 from functions.model import Record, Rejection, to_iso
 
 PREFIX = "records/"

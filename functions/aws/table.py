@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws.clients import attempts, chunks, client, in_parallel
+from functions.aws.clients import client
 from functions.aws.deadline import Deadline
 from functions.aws.observability import logger
+from functions.aws.parallel import chunks, in_parallel
+from functions.aws.retry import attempts
 from functions.entities.item import Attributes, State, parse, to_attribute
 from functions.entities.plan import Write
 from functions.model import EntityKey

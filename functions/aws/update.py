@@ -1,25 +1,26 @@
-"""Runs entities through read, plan, write, publish and clear: the way that events and the roll have in common.
+"""Brings entities up to date: reads their items, plans, writes, publishes the notifications, clears the outboxes.
 
-A lost race means read again, merge again, write again; harmless, since merging is idempotent. What could not be
-committed is said, entity by entity; whoever called reports its records as failed.
+The handler, the roll and the rollup all call `Processor.run`; they differ only in what arrived. Every step may be lost
+or repeated: after a lost race everything is read, planned and written again, and the next delivery or roll completes
+what a crash left undone.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from functions.aws import clock
 from functions.aws.bus import AlertBus
-from functions.aws.clients import back_off
 from functions.aws.config import Config
 from functions.aws.deadline import Deadline
 from functions.aws.observability import logger
+from functions.aws.retry import back_off
 from functions.aws.table import STATEMENTS_A_WRITE, MetricsTable
 from functions.entities.arrivals import Arrivals
 from functions.entities.item import State
-from functions.entities.plan import Plan, Write, plan
-from functions.model import EntityKey, Rejection
+from functions.entities.plan import Plan, Rules, Write, plan
+from functions.model import EntityKey, Rejection, ceil_div
 
 _RACES: Final = 10
 _PUBLISHING_ROUNDS: Final = 3
@@ -36,11 +37,16 @@ class Outcome:
     written: int = 0
     conflicts: int = 0
     duplicates: int = 0
-    """Facts that said nothing new: a session delivered again is one of its student and one of its tutor."""
-    alerts_sent: Counter[str] = field(default_factory=Counter)
-    """How many notifications the bus accepted, by alert type."""
+    """Facts that said nothing new. A session delivered again counts once for its student and once for its tutor."""
+    sent: dict[str, str] = field(default_factory=dict)
+    """The notifications that the bus accepted: `alert_id` to alert type."""
     unsent_since: int | None = None
     """When the oldest notification was made that is still to be sent, epoch ms."""
+
+    @property
+    def alerts_sent(self) -> Counter[str]:
+        """How many notifications the bus accepted, by alert type."""
+        return Counter(self.sent.values())
 
 
 class Processor:
@@ -52,34 +58,37 @@ class Processor:
         self._rules = config.rules
 
     def run(self, arrivals: Arrivals, deadline: Deadline) -> Outcome:
-        """Takes in what arrived, brings every named entity up to date and publishes what there is to tell."""
+        """Merge what arrived, bring every named entity up to date and publish its notifications."""
         outcome = Outcome()
-        sent: dict[str, str] = {}
-        states = self._settle(arrivals, deadline, outcome, sent)
+        states = self._settle(arrivals, deadline, outcome)
         for _ in range(_PUBLISHING_ROUNDS - 1):
-            left = [state.key for state in states if state.alerts.outbox]
-            if not left or not sent:
+            accepted = len(outcome.sent)
+            waiting = [state.key for state in states if state.alerts.outbox]
+            if not waiting or not accepted:
                 break
-            # What fails here is told again by the next roll, under the same ids.
-            clearing, told = Outcome(), len(sent)
-            states = self._settle(Arrivals.none(left), deadline, clearing, sent)
-            outcome.written += clearing.written
-            outcome.conflicts += clearing.conflicts
-            for key, reason in clearing.failed.items():
-                logger.warning("An outbox was not cleared; the roll will do it", **key._asdict(), reason=reason)
-            if len(sent) == told:
+            states = self._clear_again(waiting, deadline, outcome)
+            if len(outcome.sent) == accepted:
                 break
-        outcome.alerts_sent.update(sent.values())
-        waiting = (notification for state in states for notification in state.alerts.outbox)
-        outcome.unsent_since = min(
-            (notification.made_at for notification in waiting if notification.alert_id not in sent), default=None
-        )
-        if outcome.alerts_sent:
-            logger.info(f"Sent {outcome.alerts_sent.total()} alerts to EventBridge")
+        outcome.unsent_since = _oldest_unsent(states, outcome.sent)
+        if outcome.sent:
+            logger.info(f"Sent {len(outcome.sent)} alerts to EventBridge")
         return outcome
 
-    def _settle(self, arrivals: Arrivals, deadline: Deadline, outcome: Outcome, sent: dict[str, str]) -> list[State]:
-        """Reads, plans, writes and tells until no race is lost; adds to `sent` what the bus accepts.
+    def _clear_again(self, keys: Sequence[EntityKey], deadline: Deadline, outcome: Outcome) -> list[State]:
+        """Bring entities up to date whose outboxes were not cleared, or filled up again.
+
+        A failure here is no failure of the entity: the next roll sends the notification again, under the same id.
+        """
+        clearing = Outcome(sent=outcome.sent)
+        states = self._settle(Arrivals.none(keys), deadline, clearing)
+        outcome.written += clearing.written
+        outcome.conflicts += clearing.conflicts
+        for key, reason in clearing.failed.items():
+            logger.warning("An outbox was not cleared; the roll will do it", **key._asdict(), reason=reason)
+        return states
+
+    def _settle(self, arrivals: Arrivals, deadline: Deadline, outcome: Outcome) -> list[State]:
+        """Read, plan and commit until no race is lost.
 
         Returns
         -------
@@ -94,78 +103,113 @@ class Processor:
             pending, states = self._read(pending, deadline, outcome)
             if not states:
                 return settled
-            planned = plan(states, pending, clock.now_ms(), self._rules, frozenset(sent))
-            failed = {entity: _UNREADABLE + why for entity, why in planned.unreadable.items()}
-            after, lost = self._commit(planned, failed, deadline, outcome, sent)
-            outcome.failed |= {pending.keys[entity]: reason for entity, reason in failed.items()}
-            for entity, state in enumerate(after):
-                if entity not in lost and entity not in failed:
+            planned = plan(states, pending, clock.now_ms(), self._rules, frozenset(outcome.sent))
+            commit = _Commit(planned, self._table, self._bus, self._rules, deadline, outcome)
+            commit.run()
+            outcome.failed |= {pending.keys[entity]: reason for entity, reason in commit.failed.items()}
+            for entity, state in enumerate(commit.after):
+                if commit.is_settled(entity):
                     settled.append(state)
                     outcome.rejections.extend(planned.rejections.get(entity, ()))
                     outcome.duplicates += planned.repeated.get(entity, 0)
-            if not lost:
+            if not commit.lost:
                 return settled
-            pending = pending.only(sorted(lost))
+            pending = pending.only(sorted(commit.lost))
             back_off(attempt)
         reason = "no time is left" if deadline.passed() else f"{_RACES} races in a row were lost"
         outcome.failed |= dict.fromkeys(pending.keys, reason)
         return settled
 
-    def _commit(
-        self, planned: Plan, failed: dict[int, str], deadline: Deadline, outcome: Outcome, sent: dict[str, str]
-    ) -> tuple[list[State], set[int]]:
-        """Writes what is planned, and tells what there is to tell as soon as it is committed.
-
-        Who has something to tell is written first, in as few calls as that takes; clearing their outboxes then shares
-        its calls with everybody else's writes. Adds to `failed`; returns the states after it, by position, and the
-        positions of those that lost a race.
-        """
-        after = list(planned.after)
-        telling = [entity for entity, state in enumerate(after) if state.alerts.outbox and entity not in failed]
-        order = sorted(planned.writes, key=lambda entity: not after[entity].alerts.outbox)
-        first = len(order)
-        if telling:
-            first = -(-sum(entity in planned.writes for entity in telling) // STATEMENTS_A_WRITE) * STATEMENTS_A_WRITE
-        lost = self._write({entity: planned.writes[entity] for entity in order[:first]}, failed, deadline, outcome)
-        told = [entity for entity in telling if entity not in lost and entity not in failed]
-        clears = self._tell(planned, told, deadline, sent) if told else {}
-        # Nobody is in both: who had something to tell was written before.
-        rest = {entity: planned.writes[entity] for entity in order[first:]}
-        unwritten: dict[int, str] = {}
-        lost_then = self._write(rest | clears, unwritten, deadline, outcome)
-        for entity, write in clears.items():
-            if entity not in lost_then and entity not in unwritten:
-                after[entity] = write.after
-        failed |= {entity: reason for entity, reason in unwritten.items() if entity in rest}
-        return after, lost | (lost_then & rest.keys())
-
-    def _tell(
-        self, planned: Plan, entities: Sequence[int], deadline: Deadline, sent: dict[str, str]
-    ) -> dict[int, Write]:
-        """Publishes these entities' outboxes; gives the writes that clear them of what was accepted."""
-        outboxes = [planned.after[entity].alerts.outbox for entity in entities]
-        accepted = self._bus.send([each for outbox in outboxes for each in outbox], deadline)
-        if not accepted:
-            return {}
-        sent |= accepted
-        ids = frozenset(accepted)
-        clears = {entity: planned.cleared(entity, ids, self._rules) for entity in entities}
-        return {entity: write for entity, write in clears.items() if write is not None}
-
-    def _write(
-        self, writes: Mapping[int, Write], failed: dict[int, str], deadline: Deadline, outcome: Outcome
-    ) -> set[int]:
-        """Makes these writes; adds to `failed`, and returns who lost a race."""
-        positions = list(writes)
-        written = self._table.write(list(writes.values()), deadline)
-        failed |= {positions[each]: reason for each, reason in written.failed.items()}
-        outcome.conflicts += len(written.lost)
-        outcome.written += len(positions) - len(written.lost) - len(written.failed)
-        return {positions[each] for each in written.lost}
-
     def _read(self, arrivals: Arrivals, deadline: Deadline, outcome: Outcome) -> tuple[Arrivals, list[State]]:
         read = self._table.read(arrivals.keys, deadline)
         outcome.failed |= read.failed
         if read.failed:
-            arrivals = arrivals.only([each for each, key in enumerate(arrivals.keys) if key in read.states])
+            arrivals = arrivals.only([entity for entity, key in enumerate(arrivals.keys) if key in read.states])
         return arrivals, [read.states[key] for key in arrivals.keys]
+
+
+class _Commit:
+    """One attempt to commit a plan: write, publish, clear.
+
+    Entities with notifications are written first, in as few calls as that takes. The writes that clear their outboxes
+    then share their calls with the writes of all other entities.
+    """
+
+    def __init__(
+        self, planned: Plan, table: MetricsTable, bus: AlertBus, rules: Rules, deadline: Deadline, outcome: Outcome
+    ) -> None:
+        self._planned = planned
+        self._table = table
+        self._bus = bus
+        self._rules = rules
+        self._deadline = deadline
+        self._outcome = outcome
+        self.after = list(planned.after)
+        """The entities' states after this attempt, by position."""
+        self.failed = {entity: _UNREADABLE + reason for entity, reason in planned.unreadable.items()}
+        """Entities that could not be written, with the reason."""
+        self.lost: set[int] = set()
+        """Entities that lost a race."""
+
+    def is_settled(self, entity: int) -> bool:
+        """Whether the entity is in the table as `after` has it."""
+        return entity not in self.lost and entity not in self.failed
+
+    def run(self) -> None:
+        """Write what is planned, and publish notifications as soon as they are committed."""
+        notifying = [
+            entity for entity, state in enumerate(self.after) if state.alerts.outbox and self.is_settled(entity)
+        ]
+        first, rest = self._in_order(notifying)
+        self._write(first)
+        clears = self._publish([entity for entity in notifying if self.is_settled(entity)])
+        # No entity is in both: those with notifications are all in `first`.
+        self._write(rest, clears)
+
+    def _in_order(self, notifying: Sequence[int]) -> tuple[dict[int, Write], dict[int, Write]]:
+        """Part the planned writes: whole calls that hold all entities with notifications, and the rest."""
+        writes = self._planned.writes
+        order = sorted(writes, key=lambda entity: not self.after[entity].alerts.outbox)
+        first = len(order)
+        if notifying:
+            first = ceil_div(sum(entity in writes for entity in notifying), STATEMENTS_A_WRITE) * STATEMENTS_A_WRITE
+        return {entity: writes[entity] for entity in order[:first]}, {
+            entity: writes[entity] for entity in order[first:]
+        }
+
+    def _write(self, writes: dict[int, Write], clears: dict[int, Write] | None = None) -> None:
+        """Make planned writes, and beside them those that clear outboxes.
+
+        An outbox that is not cleared is no failure of its entity: `run` of the processor tries again, then the roll.
+        """
+        clears = clears or {}
+        every = writes | clears
+        positions = list(every)
+        written = self._table.write(list(every.values()), self._deadline)
+        lost = {positions[number] for number in written.lost}
+        failed = {positions[number]: reason for number, reason in written.failed.items()}
+        self._outcome.conflicts += len(lost)
+        self._outcome.written += len(positions) - len(lost) - len(failed)
+        self.lost |= lost & writes.keys()
+        self.failed |= {entity: reason for entity, reason in failed.items() if entity in writes}
+        for entity, write in clears.items():
+            if entity not in lost and entity not in failed:
+                self.after[entity] = write.after
+
+    def _publish(self, entities: Sequence[int]) -> dict[int, Write]:
+        """Publish these entities' outboxes. Return the writes that clear them of what the bus accepted."""
+        if not entities:
+            return {}
+        outboxes = [self.after[entity].alerts.outbox for entity in entities]
+        accepted = self._bus.send([notification for outbox in outboxes for notification in outbox], self._deadline)
+        if not accepted:
+            return {}
+        self._outcome.sent |= accepted
+        ids = frozenset(accepted)
+        clears = {entity: self._planned.cleared(entity, ids, self._rules) for entity in entities}
+        return {entity: write for entity, write in clears.items() if write is not None}
+
+
+def _oldest_unsent(states: Iterable[State], sent: dict[str, str]) -> int | None:
+    waiting = (notification for state in states for notification in state.alerts.outbox)
+    return min((notification.made_at for notification in waiting if notification.alert_id not in sent), default=None)

@@ -26,7 +26,7 @@ from functions.entities.item import (
 )
 from functions.entities.registers import REPORTED, FirstSession, Register, high_demand
 from functions.entities.windows import STANDING, measure, run
-from functions.model import SECOND_MS, EntityKey, Rejection, to_iso
+from functions.model import SECOND_MS, EntityKey, Rejection, ceil_div, to_iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def _due_at(state: State, next_change: int | None, rules: AlertRules) -> int | N
     if state.alerts.outbox:
         moments.append(state.alerts.outbox[0].made_at)
     due = min((moment for moment in moments if moment is not None), default=None)
-    return None if due is None else -(-due // SECOND_MS)
+    return None if due is None else ceil_div(due, SECOND_MS)
 
 
 def _standing(

@@ -11,10 +11,11 @@ from typing import Any, Final
 from aws_lambda_powertools.metrics import MetricUnit
 
 from functions.aws import clock
-from functions.aws.clients import chunks, client
+from functions.aws.clients import client
 from functions.aws.config import config
 from functions.aws.deadline import Deadline
 from functions.aws.observability import count, count_by, logger, metrics
+from functions.aws.parallel import chunks
 from functions.aws.update import Processor
 from functions.aws.warm import keep_what_is_there
 from functions.entities.arrivals import Arrivals

@@ -26,11 +26,13 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.aws import clock
-from functions.aws.clients import PARALLEL_CALLS, attempts, chunks, client
+from functions.aws.clients import client
 from functions.aws.codec import exported_item
 from functions.aws.config import config
 from functions.aws.deadline import Deadline
 from functions.aws.observability import count, count_by, logger, metrics
+from functions.aws.parallel import PARALLEL_CALLS, chunks
+from functions.aws.retry import attempts
 from functions.aws.update import Processor
 from functions.aws.warm import keep_what_is_there
 from functions.entities import packing
@@ -39,7 +41,7 @@ from functions.entities.facts import FAILURE, SUCCESS, UNKNOWN
 from functions.entities.item import OUTCOME_CODES, ROLLED_UP, Attributes, parse_totals
 from functions.entities.packing import Packed
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
-from functions.model import SECOND_MS, EntityKey, EntityType
+from functions.model import SECOND_MS, EntityKey, EntityType, ceil_div
 from functions.rollup import partitions, runs, sums
 from functions.rollup.partitions import Spool
 from functions.rollup.runs import Run, RunError
@@ -180,7 +182,7 @@ def _begin(wanted: dict[str, str], item_count: int, number: int, as_of: int) -> 
     if not items:
         raise RunError("rollupDistributedItems is 0: set it to what one function takes on, to begin a run of many")
     # Half of what a function takes on: segments are not equally large, and ItemCount is of hours ago.
-    parts = max(1, -(-2 * item_count // items))
+    parts = max(1, ceil_div(2 * item_count, items))
     sources = runs.files_of_export(wanted["export"]) if "export" in wanted else runs.parts(parts)
     run = runs.begin(as_of, sources, number)
     count(RollupsBegun=int(run is not None))

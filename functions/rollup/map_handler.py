@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from functions.aws.clients import in_parallel
 from functions.aws.deadline import Deadline
 from functions.aws.observability import logger
+from functions.aws.parallel import in_parallel
 from functions.rollup import handler as rollup
 from functions.rollup import partitions, runs
 from functions.rollup.partitions import Spool

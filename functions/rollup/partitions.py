@@ -11,6 +11,7 @@ from typing import Final
 
 import polars as pl
 
+from functions.model import ceil_div
 from functions.rollup.sums import COPIES
 
 _ROWS_IN_MEMORY: Final = 500_000
@@ -26,7 +27,7 @@ def partitions_for(table_bytes: int, memory_mb: int) -> int:
     A row takes 24 bytes of its item, so that at 1,024 MB a partition has at most 1.3 million, whoever has how many:
     about 300 MB while it is summed.
     """
-    return max(_FEWEST, -(-table_bytes * 1024 // (_BYTES_A_PARTITION * memory_mb)))
+    return max(_FEWEST, ceil_div(table_bytes * 1024, _BYTES_A_PARTITION * memory_mb))
 
 
 class Spool:

@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws.clients import client, in_parallel
+from functions.aws.clients import client
 from functions.aws.config import config
+from functions.aws.parallel import in_parallel
 from functions.model import MINUTE_MS, SECOND_MS
 from functions.rollup.partitions import name
 

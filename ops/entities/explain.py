@@ -17,7 +17,7 @@ from functions.entities.plan import Plan, Rules, plan
 from functions.entities.registers import REPORTED
 from functions.entities.totals import TOTALS_ATTRIBUTES
 from functions.entities.windows import DAYS_7, DAYS_14, DAYS_30
-from functions.model import DAY_MS, SECOND_MS, to_iso
+from functions.model import DAY_MS, SECOND_MS, ceil_div, to_iso
 from ops.items import public_values, rows_of_facts
 
 Number = int | float
@@ -292,4 +292,4 @@ def why_due(state: State, due_at: int | None, rules: Rules) -> str:
 
 def _second(ms: int) -> int:
     """Rounds up to the whole second, as `due_at` is stored."""
-    return -(-ms // SECOND_MS) * SECOND_MS
+    return ceil_div(ms, SECOND_MS) * SECOND_MS

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from botocore.exceptions import ClientError
 
-from functions.aws.clients import chunks, in_parallel
+from functions.aws.parallel import chunks, in_parallel
 from functions.entities.item import Attributes
 from functions.model import EntityKey
 from ops.items import key_attributes, plain_values

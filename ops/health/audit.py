@@ -15,8 +15,9 @@ from typing import Any, Final
 import polars as pl
 
 from functions.aws import clock
-from functions.aws.clients import back_off, chunks
 from functions.aws.deadline import Deadline
+from functions.aws.parallel import chunks
+from functions.aws.retry import back_off
 from functions.aws.table import MetricsTable
 from functions.entities.arrivals import Arrivals
 from functions.entities.item import Attributes, AttributeValue, State, differs, from_attribute, parse, to_attribute

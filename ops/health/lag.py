@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from functions.aws.clients import chunks
+from functions.aws.parallel import chunks
 from functions.model import MINUTE_MS, SECOND_MS, EntityKey, from_datetime, to_iso
 from ops import aws, function_logs, items
 from ops.health import audit

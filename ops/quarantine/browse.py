@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from botocore.exceptions import ClientError
 
-from functions.aws.clients import chunks, in_parallel
+from functions.aws.parallel import chunks, in_parallel
 from functions.model import EntityKey
 from ops.aws import SERVICE, UserError
 from ops.quarantine import stored_objects

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal
 import msgspec
 from botocore.exceptions import ClientError
 
-from functions.aws import clients
-from functions.aws.clients import chunks, in_parallel
+from functions.aws import parallel, retry
+from functions.aws.parallel import chunks, in_parallel
 from functions.model import to_iso
 from ops.quarantine import stored_objects
 from ops.quarantine.stored_objects import Kind, StoredObject, StoredRecord
@@ -24,7 +24,7 @@ _RECORDS_A_CALL: Final = 500  # PutRecords
 _BYTES_A_CALL: Final = 5 * 1024 * 1024  # PutRecords, partition keys included
 _FRUITLESS_ATTEMPTS: Final = 10
 """The rest of a call is given up after so many attempts in a row of which nothing was accepted."""
-READS_AT_ONCE: Final = 2 * clients.PARALLEL_CALLS
+READS_AT_ONCE: Final = 2 * parallel.PARALLEL_CALLS
 _INVALID: Final = frozenset({"InvalidArgumentException", "ValidationException"})
 
 Status = Literal["selected", "removed", "left", "skipped", "unmatched"]
@@ -327,7 +327,7 @@ class Calls:
             if not refused or fruitless == _FRUITLESS_ATTEMPTS:
                 return refused
             pending = list(refused)
-            clients.back_off(fruitless + 1)
+            retry.back_off(fruitless + 1)
 
     def _put_in_halves(
         self, outgoing: Sequence[_Outgoing], pending: Sequence[int], error: ClientError

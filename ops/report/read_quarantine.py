@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from functions.aws.clients import in_parallel
+from functions.aws.parallel import in_parallel
 from functions.model import from_datetime
 from ops.quarantine import redrive, stored_objects
 from ops.quarantine.stored_objects import StoredObject

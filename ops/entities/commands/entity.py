@@ -11,7 +11,7 @@ from rich.text import Text
 
 from functions.aws import clock
 from functions.entities.plan import Rules
-from functions.model import EntityKey
+from functions.model import EntityKey, ceil_div
 from ops import aws, printing
 from ops.entities import entity
 from ops.entities.entity import Portrait
@@ -217,7 +217,7 @@ def chart(counts: Sequence[int], rows: int = _CHART_ROWS) -> list[str]:
     lines = []
     for row in reversed(range(rows)):
         # In eighths of a row, rounded up, so that every count above 0 is visible.
-        parts = [min(8, max(0, -(-count * rows * 8 // most) - row * 8)) for count in counts]
+        parts = [min(8, max(0, ceil_div(count * rows * 8, most) - row * 8)) for count in counts]
         scale = f"{most:,}" if row == rows - 1 else ""
         lines.append(f"{scale:>{width}} │{''.join(_EIGHTHS[part] * 2 for part in parts)}".rstrip())
     axis = "".join("┴─" if (len(counts) - 1 - day) % 7 == 0 else "──" for day in range(len(counts)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.aws import clients
+from functions.aws import clients, parallel
 from functions.aws.deadline import Deadline
 from functions.aws.table import MetricsTable
 from functions.model import EntityKey
@@ -54,7 +54,7 @@ def test_when_a_call_raises_the_others_are_done_before_that_is_known() -> None:
         done.append(number)
 
     with pytest.raises(ValueError, match="the first"):
-        clients.in_parallel(call, range(20))
+        parallel.in_parallel(call, range(20))
     assert sorted(done) == list(range(1, 20))
 
 
@@ -66,5 +66,5 @@ def test_a_call_has_limits(service: str, codec: str, monkeypatch: pytest.MonkeyP
         config = clients.client(service).meta.config
     assert (config.connect_timeout, config.read_timeout) == (1, 5)
     assert config.retries == {"mode": "standard", "total_max_attempts": 4}
-    assert config.max_pool_connections == clients.PARALLEL_CALLS
+    assert config.max_pool_connections == parallel.PARALLEL_CALLS
     assert config.tcp_keepalive

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.aws.clients import chunks
+from functions.aws.parallel import chunks
 from functions.model import DAY_MS, Record
 from local.events_file import read
 from proof.oracle import Rules

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from functions.aws import clients
+from functions.aws import retry
 from functions.entities.item import to_attribute
 from functions.model import EntityKey
 from functions.processor import roll
@@ -83,7 +83,7 @@ class World(Aws):
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "back_off", lambda _: None)
+    monkeypatch.setattr(retry, "back_off", lambda _: None)
 
 
 def look(world: World, person: EntityKey = STUDENT, *, mentions: bool = False) -> Report:

@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from functions.aws.clients import chunks
 from functions.aws.config import config
 from functions.aws.deadline import Deadline
+from functions.aws.parallel import chunks
 from functions.aws.update import Processor
 from functions.entities.alerts import AlertRules
 from functions.entities.arrivals import Arrivals

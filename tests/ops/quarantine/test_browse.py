@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from functions.aws import clients
+from functions.aws import retry
 from functions.model import HOUR_MS, EntityKey, to_iso
 from ops import aws, printing
 from ops.__main__ import app
@@ -35,7 +35,7 @@ EVIL = b'{"event_type":"\xc2\x9b2J\\u001b]0;owned\\u0007","payload":{"student_id
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "back_off", lambda _: None)
+    monkeypatch.setattr(retry, "back_off", lambda _: None)
 
 
 # -- logic ------------------------------------------------------------------------------------------------------------

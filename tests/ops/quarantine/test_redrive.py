@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from msgspec.structs import replace
 
-from functions.aws import clients
+from functions.aws import clients, retry
 from functions.aws.quarantine import Quarantine, object_key
 from functions.events.decode import decode
 from functions.model import HOUR_MS, Record, Rejection
@@ -34,7 +34,7 @@ EVERYTHING = Selection(force=True)
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "back_off", lambda _: None)
+    monkeypatch.setattr(retry, "back_off", lambda _: None)
 
 
 def run(aws: Aws, selection: Selection = EVERYTHING, *, execute: bool = True) -> Report:
