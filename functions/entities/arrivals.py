@@ -46,6 +46,10 @@ class Arrivals:
             {moved[old]: totals for old, totals in self.totals.items() if old in moved},
         )
 
+    def has_news_of(self, entity: int) -> bool:
+        """Whether anything arrived that concerns the entity."""
+        return entity in self.facts or entity in self.updates or entity in self.totals
+
     def records(self, entity: int) -> list[int]:
         """The positions of the records that name an entity."""
         facts, updates = self.facts.get(entity, ()), self.updates.get(entity, ())

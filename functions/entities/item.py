@@ -81,12 +81,13 @@ _OUTCOMES: Final = {UNKNOWN: "unknown", FAILURE: "failure", SUCCESS: "success"}
 OUTCOME_CODES: Final = {name: code for code, name in _OUTCOMES.items()}
 
 
-DUE: Final = ("due_at", "due_partition")
+_OUTBOX_AND_DUE: Final = ("outbox", "due_at", "due_partition")
+"""The attributes that clearing an outbox changes, beside `version`."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class State:
-    """An item, or, with version 0, the place where one may come to be. Nothing changes one that is made."""
+    """An item. Version 0 means that it does not exist yet."""
 
     key: EntityKey
     version: int = 0
@@ -97,10 +98,10 @@ class State:
     registers: Mapping[str, Register] = field(default_factory=dict)
     first_session: FirstSession | None = None
     totals: Totals | None = None
-    """What the last rollup that found anything new has given; carried along by everything else."""
+    """What the last rollup with new figures wrote. Every other write keeps it."""
     alerts: Alerts = NO_ALERTS
     stored: Attributes = field(default_factory=dict)
-    """Every attribute as it is in the table; whoever changes one makes another."""
+    """Every attribute as it is in the table. It is never changed in place."""
 
 
 @lru_cache(8_192)
@@ -289,7 +290,7 @@ def attributes_of(
     if state.folded_before is not None:
         item["folded_before"] = state.folded_before
     attributes = {name: to_attribute(value) for name, value in item.items()}
-    attributes |= unsent_and_due(state, due_at, due_partitions)
+    attributes |= _outbox_and_due(state, due_at, due_partitions)
     for name in kept:
         if (stored := before.stored.get(name)) is not None:
             attributes[name] = stored
@@ -298,8 +299,13 @@ def attributes_of(
     return attributes
 
 
-def unsent_and_due(state: State, due_at: int | None, due_partitions: int) -> Attributes:
-    """The outbox, version and due attributes of an item: what clearing an outbox changes."""
+def with_outbox(state: State, due_at: int | None, due_partitions: int) -> Attributes:
+    """Return an item's stored attributes with its outbox, version and due time as the state has them now."""
+    kept = {name: value for name, value in state.stored.items() if name not in _OUTBOX_AND_DUE}
+    return kept | _outbox_and_due(state, due_at, due_partitions)
+
+
+def _outbox_and_due(state: State, due_at: int | None, due_partitions: int) -> Attributes:
     attributes = {"version": to_attribute(state.version)}
     if state.alerts.outbox:
         attributes["outbox"] = to_attribute([notification.detail for notification in state.alerts.outbox])

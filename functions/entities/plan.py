@@ -1,4 +1,4 @@
-"""From stored items and arrivals to the items' new states: the whole of the core, in one query over all entities.
+"""From stored items and arrivals to the items' new states: the whole core, in one query over all entities.
 
 Pure: `now_ms` is an argument, and nothing is read or written.
 """
@@ -15,14 +15,13 @@ from functions.entities.alerts import AlertRules, EntityFigures
 from functions.entities.arrivals import Arrivals
 from functions.entities.facts import SESSION, Fact
 from functions.entities.item import (
-    DUE,
     WHEN_WRITTEN,
     Attributes,
     State,
     attributes_of,
     differs,
     public_metrics,
-    unsent_and_due,
+    with_outbox,
 )
 from functions.entities.registers import REPORTED, FirstSession, Register, high_demand
 from functions.entities.windows import STANDING, measure, run
@@ -31,7 +30,7 @@ from functions.model import SECOND_MS, EntityKey, Rejection, ceil_div, to_iso
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings on which an item's content depends."""
+    """The settings that decide what an item contains."""
 
     alerts: AlertRules = field(default_factory=AlertRules)
     due_partitions: int = 16
@@ -48,9 +47,14 @@ class Write:
     removals: Sequence[str]
     """The attributes to remove."""
 
+    @property
+    def changes_more_than_its_time(self) -> bool:
+        """Whether the item changes in anything but when it was written, which alone is no reason to write it."""
+        return bool(self.removals) or not WHEN_WRITTEN.issuperset(self.changes)
+
     @classmethod
     def of(cls, before: State, after: State) -> "Write":
-        """The write that makes one state another."""
+        """Return the write that turns `before` into `after`."""
         known = before.stored
         changes = {
             name: value
@@ -62,34 +66,32 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to become of the entities, by position."""
+    """What the entities become, by position."""
 
     after: Sequence[State]
-    """Each entity's state after the writes; where there is none to make, the one before."""
+    """Each entity's state after the writes; the state before where there is no write."""
     writes: Mapping[int, Write]
     rejections: Mapping[int, Sequence[Rejection]]
-    """What an entity could not take: `too_late`, `too_many`."""
+    """What an entity had to refuse: `too_late`, `too_many`."""
     repeated: Mapping[int, int]
     """How many of an entity's arriving facts said nothing new."""
     unreadable: Mapping[int, str]
-    """Entities whose stored facts are damaged, with what is wrong; they are left as they are."""
+    """Entities whose stored facts are damaged, with what is wrong. They stay as they are."""
     next_change: Sequence[int | None]
-    """When time alone changes a figure of each entity next, epoch ms."""
+    """When time alone next changes a figure of each entity, epoch ms; None when it does not."""
 
     def cleared(self, entity: int, sent: frozenset[str], rules: Rules) -> Write | None:
-        """The write by which notifications with these ids leave an entity's outbox, once what is planned is written.
+        """Return the write that removes these notifications from an entity's outbox, after the planned write.
 
-        Nothing else changes, so nothing is computed anew; None where it would be, since a full outbox has kept alerts
-        from being judged.
+        Nothing else changes, so nothing is computed again. None when the outbox is full: alerts were not judged then,
+        and the entity must be planned again.
         """
         state = self.after[entity]
         if len(state.alerts.outbox) >= alerts.MOST_IN_OUTBOX:
             return None
         after = replace(state, version=state.version + 1, alerts=alerts.without(state.alerts, sent))
         due_at = _due_at(after, self.next_change[entity], rules.alerts)
-        after.stored = {name: value for name, value in state.stored.items() if name not in ("outbox", *DUE)}
-        after.stored |= unsent_and_due(after, due_at, rules.due_partitions)
-        return Write.of(state, after)
+        return Write.of(state, replace(after, stored=with_outbox(after, due_at, rules.due_partitions)))
 
 
 def plan(
@@ -99,90 +101,90 @@ def plan(
     rules: Rules,
     sent: frozenset[str] = frozenset(),
 ) -> Plan:
-    """Brings entities up to date with what arrived and with the time.
+    """Bring entities up to date with what arrived and with the time.
 
     Parameters
     ----------
     states
         As stored, one for each of `arrivals.keys`, in their order.
     arrivals
-        What is new of them.
+        The new facts, register updates and totals.
     now_ms
         The clock, epoch ms. An entity's `as_of` is the later of this and its own.
     rules
         Thresholds and partitions.
     sent
-        The ids of notifications that are known to be accepted and leave the outboxes.
+        The ids of notifications that the bus has accepted; they leave the outboxes.
 
     Returns
     -------
     Plan
-        With a write for each entity of which anything changes but the moment of writing: a merge that changes nothing
-        writes nothing.
+        With a write for each entity that changes in more than its time: a merge that changes nothing writes nothing.
     """
     as_of = [max(now_ms, state.as_of) for state in states]
     edges = {entity: edge for entity, state in enumerate(states) if (edge := state.folded_before) is not None}
     merged = absorb([state.facts for state in states], edges, arrivals.facts, as_of)
-    rejections: dict[int, list[Rejection]] = {}
+    registers_now, rejections = _merge_registers(states, arrivals)
     for entity, record in merged.too_late:
         rejections.setdefault(entity, []).append(_too_late(record, arrivals.keys[entity], merged.folded_before[entity]))
-    registers_now = []
+    measured = run(measure(packing.things(merged.facts), _standing(states, registers_now, as_of)))
+
+    after, writes = [], {}
+    for entity, (before, figures) in enumerate(zip(states, measured.iter_rows(named=True), strict=True)):
+        if entity in merged.unreadable:
+            after.append(before)
+            continue
+        state = State(
+            key=before.key,
+            version=before.version + 1,
+            as_of=as_of[entity],
+            facts=merged.facts[entity],
+            folded_before=merged.folded_before.get(entity),
+            registers=registers_now[entity],
+            first_session=_first_session(before, merged.news.get(entity, ())),
+            totals=totals.newest(before.totals, arrivals.totals.get(entity)),
+            alerts=alerts.without(before.alerts, sent) if sent else before.alerts,
+        )
+        write = Write.of(before, _finish(before, state, figures, rules))
+        # Do not recreate an item that was deleted after the roll found it due.
+        exists = before.version or arrivals.has_news_of(entity)
+        if exists and write.changes_more_than_its_time:
+            writes[entity] = write
+            after.append(write.after)
+        else:
+            after.append(before)
+    next_change = measured["next_change"].to_list()
+    return Plan(after, writes, rejections, merged.repeated, merged.unreadable, next_change)
+
+
+def _merge_registers(
+    states: Sequence[State], arrivals: Arrivals
+) -> tuple[list[Mapping[str, Register]], dict[int, list[Rejection]]]:
+    """Merge the arriving updates. Return each entity's registers, and the rejections of entities that had no room."""
+    registers_now: list[Mapping[str, Register]] = []
+    rejections: dict[int, list[Rejection]] = {}
     for entity, state in enumerate(states):
         slots: Mapping[str, Register] = state.registers
         if updates := arrivals.updates.get(entity):
             slots, no_room = registers.merge(state.key, state.registers, updates)
             if no_room:
-                rejections.setdefault(entity, []).extend(no_room)
+                rejections[entity] = no_room
         registers_now.append(slots)
-
-    news = arrivals.facts.keys() | arrivals.updates.keys() | arrivals.totals.keys()
-    query = measure(packing.things(merged.facts), _standing(states, registers_now, as_of))
-    measured = run(query)
-    after, writes = [], {}
-    for entity, (state, figures) in enumerate(zip(states, measured.iter_rows(named=True), strict=True)):
-        if entity in merged.unreadable:
-            after.append(state)
-            continue
-        done = _finish(
-            state,
-            State(
-                key=state.key,
-                version=state.version + 1,
-                as_of=as_of[entity],
-                facts=merged.facts[entity],
-                folded_before=merged.folded_before.get(entity),
-                registers=registers_now[entity],
-                first_session=_first_session(state, merged.news.get(entity, ())),
-                totals=totals.newest(state.totals, arrivals.totals.get(entity)),
-                alerts=alerts.without(state.alerts, sent) if sent else state.alerts,
-            ),
-            figures,
-            rules,
-        )
-        write = Write.of(state, done)
-        # Who has been forgotten since it was found due, or told of, is not made anew of nothing.
-        there = state.version or entity in news
-        changed = bool(there and (write.removals or not WHEN_WRITTEN.issuperset(write.changes)))
-        if changed:
-            writes[entity] = write
-        after.append(done if changed else state)
-    next_change = measured["next_change"].to_list()
-    return Plan(after, writes, rejections, merged.repeated, merged.unreadable, next_change)
+    return registers_now, rejections
 
 
 def _finish(before: State, state: State, figures: Mapping[str, Any], rules: Rules) -> State:
-    """The state with its alerts judged and its attributes made."""
+    """Judge the alerts of a merged state and make its attributes."""
     public = public_metrics(state, figures)
     entity = EntityFigures(state.key, public, state.registers, state.totals, figures["counted_7"])
     levels = alerts.levels_of(entity, rules.alerts)
-    state.alerts = alerts.judge(state.alerts, entity, levels, state.as_of, rules.alerts)
+    state = replace(state, alerts=alerts.judge(state.alerts, entity, levels, state.as_of, rules.alerts))
     due_at = _due_at(state, figures["next_change"], rules.alerts)
-    state.stored = attributes_of(state, public, due_at, rules.due_partitions, before)
-    return state
+    return replace(state, stored=attributes_of(state, public, due_at, rules.due_partitions, before))
 
 
 def _due_at(state: State, next_change: int | None, rules: AlertRules) -> int | None:
-    """When the roll must look at the item, epoch seconds; with unsent notifications, at once."""
+    """Return when the roll must look at the item, epoch seconds: at once while a notification is unsent."""
     moments = [next_change, alerts.next_reminder(state.alerts, rules)]
     if state.alerts.outbox:
         moments.append(state.alerts.outbox[0].made_at)
@@ -213,7 +215,7 @@ def _standing(
 
 
 def _first_session(state: State, news: Iterable[Fact]) -> FirstSession | None:
-    """A student's first session after what is new."""
+    """Return a student's first session after these facts."""
     first = state.first_session
     if state.key.entity_type != "student":
         return first
