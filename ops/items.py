@@ -11,21 +11,11 @@ import polars as pl
 
 from functions.entities import packing
 from functions.entities.facts import Fact
-from functions.entities.item import INTERNAL, Attributes, State, from_attribute, to_attribute
+from functions.entities.item import INTERNAL, Attributes, State, from_attribute
 from functions.entities.packing import UnreadableFacts
-from functions.model import SECOND_MS, EntityKey, from_iso
+from functions.model import SECOND_MS, from_iso
 
 Hour = packing.Hour
-
-
-def key_attributes(key: EntityKey) -> Attributes:
-    """Returns an entity's key as DynamoDB takes it."""
-    return {name: to_attribute(value) for name, value in key._asdict().items()}
-
-
-def entity_key(attributes: Attributes) -> EntityKey:
-    """Returns the key of an item, or of a part of it that includes the key."""
-    return EntityKey(from_attribute(attributes["entity_type"]), from_attribute(attributes["entity_id"]))
 
 
 def plain_values(attributes: Attributes) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from functions.entities.item import from_attribute, to_attribute
-from functions.model import SECOND_MS, EntityKey, EntityType
-from functions.processor.roll import DUE_INDEX, due_query
+from functions.aws.due_index import DUE_INDEX, DueItem, due_items
+from functions.entities.item import to_attribute
+from functions.model import EntityType
 from ops import items
 from ops.aws import UserError
 
@@ -157,29 +157,20 @@ class Indexes:
         for page in self._dynamodb.get_paginator("query").paginate(**request):
             yield from map(items.plain_values, page["Items"])
 
-    def due(self, partition: int, now: int, most: int) -> Iterator[tuple[int, EntityKey]]:
-        """Yields when items of a partition of the due index were due, and their keys, longest overdue first.
+    def due(self, index_partition: int, now: int, most: int) -> Iterator[DueItem]:
+        """Yields the items of a partition of the due index that are due, longest overdue first.
 
         Parameters
         ----------
-        partition
+        index_partition
             Of the due index.
         now
             Epoch seconds; items that are due later are left out.
         most
             The most items to read.
-
-        Yields
-        ------
-        tuple
-            Epoch ms, and the key.
         """
-        pages = self._dynamodb.get_paginator("query").paginate(
-            **due_query(self._table, partition, now), PaginationConfig={"MaxItems": most}
-        )
-        for page in pages:
-            for attributes in page["Items"]:
-                yield from_attribute(attributes["due_at"]) * SECOND_MS, items.entity_key(attributes)
+        for page in due_items(self._dynamodb, self._table, index_partition, now, most):
+            yield from page
 
 
 def sorted_by(index: Index) -> str:

@@ -14,7 +14,7 @@ from functions.aws.deadline import Deadline
 from functions.aws.observability import logger
 from functions.aws.parallel import chunks, in_parallel
 from functions.aws.retry import attempts
-from functions.entities.item import Attributes, State, parse, to_attribute
+from functions.entities.item import Attributes, State, entity_key, key_attributes, parse
 from functions.entities.plan import Write
 from functions.model import EntityKey
 
@@ -106,7 +106,7 @@ class MetricsTable:
 
     def _read(self, keys: Sequence[EntityKey], deadline: Deadline) -> Read:
         read = Read()
-        wanted = [{name: to_attribute(value) for name, value in key._asdict().items()} for key in keys]
+        wanted = [key_attributes(key) for key in keys]
         for _ in attempts(_ATTEMPTS, deadline):
             try:
                 answer = client("dynamodb").batch_get_item(
@@ -121,7 +121,7 @@ class MetricsTable:
             if not wanted:
                 break
         for attributes in wanted:
-            read.failed[_key(attributes)] = f"{self._name} did not answer for this item in time"
+            read.failed[entity_key(attributes)] = f"{self._name} did not answer for this item in time"
         for key in keys:
             if key not in read.states and key not in read.failed:
                 read.states[key] = State(key)
@@ -129,7 +129,7 @@ class MetricsTable:
 
     @staticmethod
     def _take(attributes: Attributes, read: Read) -> None:
-        key = _key(attributes)
+        key = entity_key(attributes)
         try:
             state = _remembered.parsed(key, attributes)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -202,7 +202,3 @@ class MetricsTable:
                 *(before.stored[name] for name in ("entity_id", "entity_type", "version")),
             ],
         }
-
-
-def _key(attributes: Attributes) -> EntityKey:
-    return EntityKey(attributes["entity_type"]["S"], attributes["entity_id"]["S"])

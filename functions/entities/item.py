@@ -315,6 +315,16 @@ def _outbox_and_due(state: State, due_at: int | None, due_partitions: int) -> At
     return attributes
 
 
+def key_attributes(key: EntityKey) -> Attributes:
+    """Return an entity's key as DynamoDB takes it."""
+    return {name: to_attribute(value) for name, value in key._asdict().items()}
+
+
+def entity_key(attributes: Attributes) -> EntityKey:
+    """Return the key of an item, or of a part of it that includes the key."""
+    return EntityKey(from_attribute(attributes["entity_type"]), from_attribute(attributes["entity_id"]))
+
+
 def to_attribute(value: Any) -> AttributeValue:
     """A plain value as a DynamoDB attribute value."""
     kind = type(value)

@@ -18,7 +18,9 @@ from functions.entities.item import (
     Attributes,
     AttributeValue,
     State,
+    entity_key,
     from_attribute,
+    key_attributes,
     parse,
 )
 from functions.entities.plan import Rules
@@ -127,7 +129,7 @@ def read(dynamodb: Any, table: str, key: EntityKey) -> Attributes:
     ClientError, BotoCoreError
         When the table cannot be read.
     """
-    answer = dynamodb.get_item(TableName=table, Key=items.key_attributes(key), ConsistentRead=True)
+    answer = dynamodb.get_item(TableName=table, Key=key_attributes(key), ConsistentRead=True)
     item: Attributes | None = answer.get("Item")
     if item is None:
         similar = _similar(dynamodb, table, key)
@@ -140,7 +142,7 @@ def read(dynamodb: Any, table: str, key: EntityKey) -> Attributes:
 
 def _similar(dynamodb: Any, table: str, key: EntityKey) -> list[str]:
     """Returns entities that the user may mean; none when they cannot be read."""
-    keys = [items.key_attributes(EntityKey(kind, key.entity_id)) for kind in ENTITY_TYPES]
+    keys = [key_attributes(EntityKey(kind, key.entity_id)) for kind in ENTITY_TYPES]
     try:
         answer = dynamodb.batch_get_item(
             RequestItems={table: {"Keys": keys, "ProjectionExpression": "entity_type, entity_id"}}
@@ -152,7 +154,7 @@ def _similar(dynamodb: Any, table: str, key: EntityKey) -> list[str]:
         similar = difflib.get_close_matches(key.entity_id, [row["entity_id"] for row in newest], cutoff=_LIKENESS)
     except (ClientError, UserError):
         return []
-    of_other_types = sorted(items.entity_key(found).entity_type for found in answer["Responses"].get(table, ()))
+    of_other_types = sorted(entity_key(found).entity_type for found in answer["Responses"].get(table, ()))
     return [f"{kind} {key.entity_id}" for kind in of_other_types] + [f"{key.entity_type} {name}" for name in similar]
 
 

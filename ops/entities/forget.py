@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 from botocore.exceptions import ClientError
 
 from functions.aws.parallel import chunks, in_parallel
-from functions.entities.item import Attributes
+from functions.entities.item import Attributes, key_attributes
 from functions.model import EntityKey
-from ops.items import key_attributes, plain_values
+from ops.items import plain_values
 from ops.quarantine import stored_objects
 from ops.quarantine.browse import event_of
 from ops.quarantine.redrive import READS_AT_ONCE, Calls, Outcome

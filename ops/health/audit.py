@@ -20,10 +20,19 @@ from functions.aws.parallel import chunks
 from functions.aws.retry import back_off
 from functions.aws.table import MetricsTable
 from functions.entities.arrivals import Arrivals
-from functions.entities.item import Attributes, AttributeValue, State, differs, from_attribute, parse, to_attribute
+from functions.entities.item import (
+    Attributes,
+    AttributeValue,
+    State,
+    differs,
+    entity_key,
+    from_attribute,
+    parse,
+    to_attribute,
+)
 from functions.entities.plan import Rules, Write, plan
 from functions.model import SECOND_MS, EntityKey, to_iso
-from ops.items import damaged_facts, due_at_ms, entity_key, facts_are_intact
+from ops.items import damaged_facts, due_at_ms, facts_are_intact
 
 OVERDUE_SECONDS: Final = 900
 """How long after its `due_at` an item counts as overdue: three of the roll's default intervals."""

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from functions.aws.due_index import DueItem
 from functions.aws.parallel import chunks
+from functions.entities.item import key_attributes
 from functions.model import MINUTE_MS, SECOND_MS, EntityKey, from_datetime, to_iso
 from ops import aws, function_logs, items
 from ops.health import audit
@@ -225,15 +227,15 @@ class Due:
     @classmethod
     def read(cls, indexes: Indexes, partitions: int, now_ms: int) -> "Due":
         """Reads all partitions of the due index, each up to `_MOST_DUE` items."""
-        due: list[tuple[int, EntityKey]] = []
+        due: list[DueItem] = []
         complete = True
         for partition in range(partitions):
             part = list(indexes.due(partition, now_ms // SECOND_MS, _MOST_DUE))
             complete = complete and len(part) < _MOST_DUE
             due += part
-        due.sort()
-        keys = [key for _, key in due[:_MOST_OUTBOXES]]
-        return cls(len(due), complete, due[0][0] if due else None, keys)
+        due.sort(key=lambda item: (item.due_at, item.key))
+        keys = [item.key for item in due[:_MOST_OUTBOXES]]
+        return cls(len(due), complete, due[0].due_at * SECOND_MS if due else None, keys)
 
 
 def _oldest_unsent(dynamodb: Any, table: str, keys: Sequence[EntityKey]) -> int | None:
@@ -243,7 +245,7 @@ def _oldest_unsent(dynamodb: Any, table: str, keys: Sequence[EntityKey]) -> int 
     """
     times: list[int] = []
     for part in chunks(keys, _KEYS_A_READ):
-        wanted = [items.key_attributes(key) for key in part]
+        wanted = [key_attributes(key) for key in part]
         for _ in range(_READS):
             answer = dynamodb.batch_get_item(RequestItems={table: {"Keys": wanted, "ProjectionExpression": "outbox"}})
             for attributes in answer["Responses"].get(table, ()):

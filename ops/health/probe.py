@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from functions.aws import clock
 from functions.entities.alerts import SUPPLY_DEMAND_IMBALANCE
-from functions.entities.item import to_attribute
+from functions.entities.item import key_attributes, to_attribute
 from functions.model import HIGH_DEMAND, EntityKey, to_iso
 from ops import function_logs, items
 from ops.health.check_results import Findings
@@ -84,7 +84,7 @@ class _Trial:
         self._target, self._timeout = target, timeout_seconds
         self._began = clock.now_ms()
         self._subject = PROBE + to_iso(self._began).translate(dict.fromkeys(map(ord, ":.-")))
-        self._key = items.key_attributes(EntityKey("subject", self._subject))
+        self._key = key_attributes(EntityKey("subject", self._subject))
         self._stream, self._table = target.name("stream"), target.name("table")
         self._dynamodb = target.client("dynamodb")
         self.sent = False

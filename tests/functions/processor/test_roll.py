@@ -213,7 +213,7 @@ def test_the_index_is_asked_as_dynamodb_understands_it(monkeypatch: pytest.Monke
         due = {"due_partition": {"S": due_partition(key, 16)}, "due_at": {"N": str(now + each - 30)}}
         item = {"entity_id": {"S": key.entity_id}, "entity_type": {"S": key.entity_type}} | (due if each % 2 else {})
         dynamodb.put_item(TableName=table, Item=item)
-    found = [key for part, _ in roll._due(now) for key in part]
+    found = [item.key for part in roll._due(now) for item in part]
     assert sorted(found) == sorted(keys[1:31:2])
 
 

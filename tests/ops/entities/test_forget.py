@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from functions.aws import retry
+from functions.aws.due_index import DueItem
 from functions.entities.item import to_attribute
 from functions.model import EntityKey
 from functions.processor import roll
@@ -292,7 +293,7 @@ def test_a_roll_that_still_knows_of_a_forgotten_student_does_not_make_them_anew(
         made.clock.ms = NOW
         assert made.deliver(named("stu_1", call_id="1")) == []
         del made.aws.items[STUDENT]
-        monkeypatch.setattr(roll, "_due", lambda now: iter([([STUDENT], now)]))
+        monkeypatch.setattr(roll, "_due", lambda now: iter([[DueItem(STUDENT, now)]]))
         assert made.roll() == {"due": 1, "written": 0, "alerts_sent": 0, "complete": True}
         assert STUDENT not in made.aws.items
 
