@@ -25,7 +25,7 @@ USER_ERRORS = frozenset(
 """What ends a command, the program or a function's start with one message."""
 ALSO = {"components": frozenset({"ValueError"}), "functions/simulator": frozenset({"ValueError"})}
 """Where an error of Python's own is what a user meets."""
-PACKAGES = ("bench", "bundle", "components", "functions", "local", "ops", "policy", "settings.py", "__main__.py")
+PACKAGES = ("bench", "bundle", "components", "functions", "local", "ops", "policy", "settings", "__main__.py")
 
 THING = re.compile(r"\{…\}|--\w|\b[A-Z]+_[A-Z_]+\b|\bAWS\b|`[^`]+`")
 """A value, an option, a variable or a command: to what it happened."""

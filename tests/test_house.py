@@ -19,7 +19,7 @@ ALLOWED = {
     "functions/notifier": ("functions.notifier",),
     "functions/simulator": ("functions.simulator",),
     "components": ("components",),
-    "settings.py": (),
+    "settings": ("settings",),
     "ops": ("ops", "functions"),
     "proof/oracle": ("proof.oracle",),
 }

@@ -10,7 +10,18 @@ import pulumi
 import pytest
 import yaml
 
-from tests.helpers.recorded_program import ACCOUNT, PROJECT, ROOT, Recorded, Registered, arn, record_program
+from tests.helpers.recorded_program import (
+    ACCOUNT,
+    PROJECT,
+    ROOT,
+    Recorded,
+    Registered,
+    arn,
+    record,
+    record_program,
+    run_program,
+    stack_config,
+)
 
 Run = Callable[[str], Recorded]
 PREFIX = {"dev": "iops-dashboard-dev", "prod": "iops-dashboard"}
@@ -834,3 +845,19 @@ def test_every_declared_setting_is_tested_above() -> None:
 def by_physical_name(recorded: Recorded, type_: str, name: str) -> Registered:
     (found,) = [r for r in recorded.of_type(type_) if r.inputs["name"] == name]
     return found
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"layerDirectory": "nowhere"}, "The dependency layer nowhere is not built"),
+        ({"batchSize": 0}, "batchSize is '0'"),
+    ],
+)
+def test_nothing_is_registered_before_settings_and_archives_are_checked(
+    built_layer: Path, config: dict[str, Any], message: str
+) -> None:
+    recorded = Recorded()
+    with pytest.raises(pulumi.RunError, match=message):
+        record(run_program, stack_config("dev", **{"layerDirectory": str(built_layer), **config}), "dev", recorded)
+    assert recorded.resources == []

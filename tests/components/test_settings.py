@@ -1,15 +1,14 @@
 """Settings: declared once more in Pulumi.yaml, each checked, all problems in one message."""
 
-from dataclasses import fields
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
-import yaml
 
-from settings import LOG_RETENTION_DAYS, Settings, SettingsError, key_of
-from tests.helpers.recorded_program import PROJECT, ROOT, record, stack_config
+from settings import Settings, SettingsError, arguments
+from settings.checks import LOG_RETENTION_DAYS
+from settings.groups import StackSettings, StreamSettings
+from tests.helpers.recorded_program import DECLARED, PROJECT, record, stack_config
 
-DECLARED: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
 UNUSABLE = "setting can't be used; correct them with `pulumi config set`:"
 
 
@@ -19,8 +18,13 @@ def load(**config: Any) -> Settings:
     return loaded[0]
 
 
+def values(settings: Settings) -> dict[str, Any]:
+    """All settings by their keys."""
+    return {setting.key: value for _, _, setting, value in settings.declared()}
+
+
 def test_pulumi_yaml_declares_the_same_keys_and_defaults() -> None:
-    own = {key_of(item.name): item.default for item in fields(Settings)}
+    own = values(Settings())
     # Pulumi declares no type for numbers that are not whole: these are strings.
     as_declared = {
         key: f"{v:g}" if isinstance(v, float) else list(v) if isinstance(v, tuple) else v for key, v in own.items()
@@ -52,11 +56,12 @@ def test_values_are_read_by_their_types() -> None:
         architecture="arm64", alertEmailsCritical=["ops@example.org", "cto@example.org"],
         velocityDropShare="0.25", demandSurgeScore=3.5, firstSessionSuccessBelow=1, noTutorsAlertEnabled=True,
     )  # fmt: skip
-    assert settings == Settings(
-        name_prefix="ours", production=True, batch_size=250, max_retry_attempts=-1, max_record_age_seconds=3600,
-        architecture="arm64", alert_emails_critical=("ops@example.org", "cto@example.org"),
-        velocity_drop_share=0.25, demand_surge_score=3.5, first_session_success_below=1.0, no_tutors_alert_enabled=True,
-    )  # fmt: skip
+    assert values(settings) == values(Settings()) | {
+        "namePrefix": "ours", "production": True, "batchSize": 250, "maxRetryAttempts": -1, "maxRecordAgeSeconds": 3600,
+        "architecture": "arm64", "alertEmailsCritical": ("ops@example.org", "cto@example.org"),
+        "velocityDropShare": 0.25, "demandSurgeScore": 3.5, "firstSessionSuccessBelow": 1.0,
+        "noTutorsAlertEnabled": True,
+    }  # fmt: skip
 
 
 DAYS = ", ".join(map(str, LOG_RETENTION_DAYS))
@@ -161,5 +166,26 @@ def test_all_problems_are_told_at_once_and_none_that_only_follows() -> None:
 
 
 def test_config_of_one_run_does_not_reach_the_next() -> None:
-    assert load(batchSize=7).batch_size == 7
+    assert load(batchSize=7).processor.batch_size == 7
     assert load() == Settings()
+
+
+class Args(TypedDict):
+    name_prefix: str
+    shards: int
+    existing_arn: str
+    existing_key_arn: str
+    retention_hours: int
+    rules: list[str]
+
+
+def test_arguments_are_a_groups_settings_and_what_a_component_takes_of_the_stacks() -> None:
+    assert arguments(Args, StackSettings(), StreamSettings(shards=2), rules=("a",)) == {
+        "name_prefix": "iops-dashboard", "shards": 2, "existing_arn": "", "existing_key_arn": "", "retention_hours": 24,
+        "rules": ["a"],
+    }  # fmt: skip
+
+
+def test_an_argument_that_the_component_does_not_have_is_named() -> None:
+    with pytest.raises(TypeError, match="Args has no colour, taste"):
+        arguments(Args, StackSettings(), taste=1, colour=2)

@@ -181,9 +181,17 @@ class _Recorder(mocks.MockMonitor):
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
 
-def record(program: Callable[[], object], config: Mapping[str, Any] | None = None, stack: str = "test") -> Recorded:
-    """Run `program` in a stack of its own until every registration is done; what it raises is raised here."""
-    recorded = Recorded()
+def record(
+    program: Callable[[], object],
+    config: Mapping[str, Any] | None = None,
+    stack: str = "test",
+    recorded: Recorded | None = None,
+) -> Recorded:
+    """Run `program` in a stack of its own until every registration is done; what it raises is raised here.
+
+    A test that wants to see what was registered before that gives `recorded`.
+    """
+    recorded = Recorded() if recorded is None else recorded
     answers = _Answers(recorded)
     failures: list[BaseException] = []
 
@@ -220,9 +228,18 @@ def stack_config(stack: str, **changes: Any) -> dict[str, Any]:
     return values | {f"{PROJECT}:{key}": value for key, value in changes.items()}
 
 
+def run_program() -> None:
+    """Run the repository's own program."""
+    runpy.run_path(str(ROOT / "__main__.py"))
+
+
 def record_program(stack: str, **changes: Any) -> Recorded:
     """Run the repository's own program with a stack's config."""
-    return record(lambda: runpy.run_path(str(ROOT / "__main__.py")), stack_config(stack, **changes), stack)
+    return record(run_program, stack_config(stack, **changes), stack)
+
+
+DECLARED: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
+"""What Pulumi.yaml declares of each setting, by its key."""
 
 
 def _as_config(values: Mapping[str, Any]) -> dict[str, str]:
