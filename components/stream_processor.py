@@ -1,8 +1,7 @@
 """The processor and the roll: functions, layer, event source mapping, quarantine, schedule. Code comes as archives."""
 
 import json
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NotRequired, TypedDict
 
 import pulumi
@@ -10,7 +9,7 @@ import pulumi_aws as aws
 
 from components import alert_bus, event_stream, iam, metrics_store
 from components.buckets import make_bucket, restrict
-from components.functions import RUNTIME, make_function, make_schedule, without_archives
+from components.functions import RUNTIME, Function, make_function, make_schedule, without_archives
 
 _THRESHOLDS: Final[Mapping[str, int | float | bool]] = {
     "ib_calls_warning": 3,
@@ -27,6 +26,10 @@ _THRESHOLDS: Final[Mapping[str, int | float | bool]] = {
     "demand_surge_least": 10,
 }
 """The arguments that say when alerts fire, with their defaults. Each one's variable is its name in capitals."""
+
+
+_HANDLERS: Final = {"processor": "handler", "roll": "roll"}
+"""The module of `functions/processor` that each function runs."""
 
 
 class StreamProcessorArgs(TypedDict):
@@ -142,66 +145,122 @@ class StreamProcessor(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: StreamProcessorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iops:index:StreamProcessor", name, without_archives(args), opts)
-        child = pulumi.ResourceOptions(parent=self)
-        prefix, protect = args["name_prefix"], args.get("protect", False)
-        architecture = args.get("architecture", "x86_64")
-        quarantine = make_bucket(
+        self._name, self._args, self._prefix = name, args, args["name_prefix"]
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._account = iam.account(args["table_arn"])
+        self._quarantine = make_bucket(
             f"{name}-quarantine",
-            prefix=pulumi.Output.concat(prefix, "-quarantine-"),
-            protect=protect,
-            force_destroy=not protect,
+            prefix=pulumi.Output.concat(self._prefix, "-quarantine-"),
+            protect=args.get("protect", False),
+            force_destroy=not args.get("protect", False),
             expiry_days=args.get("quarantine_expiry_days", 30),
-            opts=child,
+            opts=self._child,
         )
-        # Polars exceeds the 50 MB of a direct upload, so the layer goes through S3.
-        artifacts = make_bucket(f"{name}-artifacts", prefix=pulumi.Output.concat(prefix, "-artifacts-"), opts=child)
+        layer = self._make_layer()
+        environment = self._common_environment()
+        processor = self._make_processor(layer, environment)
+        roll = self._make_roll(layer, environment)
+        restrict(
+            f"{name}-quarantine",
+            self._quarantine,
+            account=self._account,
+            writer=processor.role.arn,
+            opts=self._child,
+        )
+        mapping = self._make_mapping(processor)
+        self.function_name, self.function_arn = processor.resource.name, processor.resource.arn
+        self.roll_function_name, self.roll_function_arn = roll.resource.name, roll.resource.arn
+        self.quarantine_bucket_name, self.mapping_uuid = self._quarantine.resource.bucket, mapping.uuid
+        self.layer_arn, self.environment = layer.arn, pulumi.Output.all(**environment)
+        self.register_outputs(
+            {
+                "function_name": self.function_name,
+                "function_arn": self.function_arn,
+                "roll_function_name": self.roll_function_name,
+                "roll_function_arn": self.roll_function_arn,
+                "quarantine_bucket_name": self.quarantine_bucket_name,
+                "mapping_uuid": self.mapping_uuid,
+                "layer_arn": self.layer_arn,
+                "environment": self.environment,
+            }
+        )
+
+    def _make_layer(self) -> aws.lambda_.LayerVersion:
+        """The dependency layer. Polars exceeds the 50 MB of a direct upload, so the layer goes through S3."""
+        name, args = self._name, self._args
+        artifacts = make_bucket(
+            f"{name}-artifacts", prefix=pulumi.Output.concat(self._prefix, "-artifacts-"), opts=self._child
+        )
+        restrict(f"{name}-artifacts", artifacts, account=self._account, opts=self._child)
         archive = aws.s3.BucketObjectv2(
             f"{name}-layer-object",
             bucket=artifacts.resource.bucket,
             key=f"layers/{args['layer_hash']}.zip",
             source=args["layer"],
-            opts=child,
+            opts=self._child,
         )
-        layer = aws.lambda_.LayerVersion(
+        return aws.lambda_.LayerVersion(
             f"{name}-layer",
-            layer_name=pulumi.Output.concat(prefix, "-dependencies"),
+            layer_name=pulumi.Output.concat(self._prefix, "-dependencies"),
             s3_bucket=archive.bucket,
             s3_key=archive.key,
             compatible_runtimes=[RUNTIME],
-            compatible_architectures=[architecture],
-            opts=child,
+            compatible_architectures=[args.get("architecture", "x86_64")],
+            opts=self._child,
         )
-        quarantine_name, quarantine_arn = quarantine.resource.bucket, quarantine.resource.arn
-        # Whoever else gets a bucket of this name is not written to.
-        account = iam.account(args["table_arn"])
-        own_bucket = {"StringEquals": {"s3:ResourceAccount": account}}
-        table_key = metrics_store.key_statements(args.get("table_key_arn", ""))
-        environment = {
+
+    def _common_environment(self) -> dict[str, Any]:
+        """What the environments of the two functions have in common."""
+        args = self._args
+        return {
             "DYNAMODB_TABLE_NAME": args["table_name"],
             "EVENT_BUS_NAME": args["bus_name"],
-            "QUARANTINE_BUCKET_NAME": quarantine_name,
+            "QUARANTINE_BUCKET_NAME": self._quarantine.resource.bucket,
             "DUE_PARTITIONS": pulumi.Output.from_input(args.get("due_partitions", 16)).apply(str),
             "FUTURE_TOLERANCE_SECONDS": str(60 * args.get("future_tolerance_minutes", 10)),
             **_thresholds(args),
             "LOG_LEVEL": args.get("log_level", "INFO"),
-            "POWERTOOLS_METRICS_NAMESPACE": prefix,
+            "POWERTOOLS_METRICS_NAMESPACE": self._prefix,
         }
-        # What the two functions have in common.
-        make = partial(
-            make_function,
+
+    def _make_function(
+        self,
+        part: str,
+        service: str,
+        layer: aws.lambda_.LayerVersion,
+        environment: Mapping[str, Any],
+        *,
+        statements: Sequence[iam.Statement],
+        service_statements: Sequence[iam.Statement],
+    ) -> Function:
+        """One of the two functions: they have code, layer, size and settings in common."""
+        args = self._args
+        return make_function(
+            f"{self._name}{part}",
+            function_name=pulumi.Output.concat(self._prefix, f"-{service}"),
+            handler=f"functions.processor.{_HANDLERS[service]}.lambda_handler",
+            statements=statements,
+            service_statements=service_statements,
+            environment={**environment, "POWERTOOLS_SERVICE_NAME": service},
             code=args["code"],
             memory_mb=args.get("memory_mb", 1024),
             timeout_seconds=args.get("timeout_seconds", 120),
-            architecture=architecture,
+            architecture=args.get("architecture", "x86_64"),
             log_retention_days=args.get("log_retention_days", 14),
             tracing=args.get("tracing", False),
             layers=[layer.arn],
-            opts=child,
+            opts=self._child,
         )
-        processor = make(
-            name,
-            function_name=pulumi.Output.concat(prefix, "-processor"),
-            handler="functions.processor.handler.lambda_handler",
+
+    def _make_processor(self, layer: aws.lambda_.LayerVersion, environment: Mapping[str, Any]) -> Function:
+        args, quarantine_arn = self._args, self._quarantine.resource.arn
+        # A bucket of this name in another account is not written to.
+        own_bucket = {"StringEquals": {"s3:ResourceAccount": self._account}}
+        return self._make_function(
+            "",
+            "processor",
+            layer,
+            environment,
             statements=[
                 *metrics_store.processor_statements(args["table_arn"]),
                 *alert_bus.publish_statements(args["bus_arn"], alert_bus.PROCESSOR_SOURCE),
@@ -215,36 +274,41 @@ class StreamProcessor(pulumi.ComponentResource):
                     ["s3:PutObject"], [pulumi.Output.concat(quarantine_arn, "/aws/lambda/*")], condition=own_bucket
                 ),
                 iam.allow(["s3:ListBucket"], [quarantine_arn], condition=own_bucket),
-                *table_key,
+                *metrics_store.key_statements(args.get("table_key_arn", "")),
             ],
-            environment={**environment, "POWERTOOLS_SERVICE_NAME": "processor"},
         )
-        roll = make(
-            f"{name}-roll",
-            function_name=pulumi.Output.concat(prefix, "-roll"),
-            handler="functions.processor.roll.lambda_handler",
+
+    def _make_roll(self, layer: aws.lambda_.LayerVersion, environment: Mapping[str, Any]) -> Function:
+        """The roll and its schedule."""
+        args = self._args
+        roll = self._make_function(
+            "-roll",
+            "roll",
+            layer,
+            environment,
             statements=[
                 *metrics_store.roll_statements(args["table_arn"]),
                 *alert_bus.publish_statements(args["bus_arn"], alert_bus.PROCESSOR_SOURCE),
             ],
-            service_statements=table_key,
-            environment={**environment, "POWERTOOLS_SERVICE_NAME": "roll"},
+            service_statements=metrics_store.key_statements(args.get("table_key_arn", "")),
         )
-        restrict(f"{name}-quarantine", quarantine, account=account, writer=processor.role.arn, opts=child)
-        restrict(f"{name}-artifacts", artifacts, account=account, opts=child)
         make_schedule(
-            f"{name}-roll-schedule",
-            schedule_name=pulumi.Output.concat(prefix, "-roll-schedule"),
+            f"{self._name}-roll-schedule",
+            schedule_name=pulumi.Output.concat(self._prefix, "-roll-schedule"),
             function=roll.resource,
             minutes=args.get("roll_interval_minutes", 5),
             enabled=args.get("roll_enabled", True),
-            opts=child,
+            opts=self._child,
         )
-        mapping = aws.lambda_.EventSourceMapping(
-            f"{name}-mapping",
+        return roll
+
+    def _make_mapping(self, processor: Function) -> aws.lambda_.EventSourceMapping:
+        args = self._args
+        return aws.lambda_.EventSourceMapping(
+            f"{self._name}-mapping",
             event_source_arn=args["stream_arn"],
             function_name=processor.resource.arn,
-            # A replaced mapping begins anew: LATEST would skip what arrived meanwhile; what comes twice counts once.
+            # A replaced mapping starts again: LATEST would skip what arrived meanwhile; what comes twice counts once.
             starting_position="TRIM_HORIZON",
             batch_size=args.get("batch_size", 100),
             maximum_batching_window_in_seconds=args.get("batching_window_seconds", 0),
@@ -253,26 +317,10 @@ class StreamProcessor(pulumi.ComponentResource):
             function_response_types=["ReportBatchItemFailures"],
             maximum_retry_attempts=args.get("max_retry_attempts", 3),
             maximum_record_age_in_seconds=args.get("max_record_age_seconds", -1),
-            destination_config={"on_failure": {"destination_arn": quarantine_arn}},
+            destination_config={"on_failure": {"destination_arn": self._quarantine.resource.arn}},
             metrics_config={"metrics": ["EventCount"]},
             # Creating the mapping fails while its role may not yet read the stream.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[processor.policy], protect=protect),
-        )
-        self.function_name, self.function_arn = processor.resource.name, processor.resource.arn
-        self.roll_function_name, self.roll_function_arn = roll.resource.name, roll.resource.arn
-        self.quarantine_bucket_name, self.mapping_uuid = quarantine_name, mapping.uuid
-        self.layer_arn, self.environment = layer.arn, pulumi.Output.all(**environment)
-        self.register_outputs(
-            {
-                "function_name": self.function_name,
-                "function_arn": self.function_arn,
-                "roll_function_name": self.roll_function_name,
-                "roll_function_arn": self.roll_function_arn,
-                "quarantine_bucket_name": self.quarantine_bucket_name,
-                "mapping_uuid": self.mapping_uuid,
-                "layer_arn": self.layer_arn,
-                "environment": self.environment,
-            }
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[processor.policy], protect=args.get("protect", False)),
         )
 
 

@@ -21,8 +21,9 @@ def page() -> str:
     parts = [
         "# Settings",
         (
-            "`pulumi config set KEY VALUE` changes a setting of the selected stack. A value that is not allowed stops the "
-            "program before it creates anything, with one message that names the key, the value and what is allowed."
+            "`pulumi config set KEY VALUE` changes a setting of the selected stack. A value that is not allowed stops "
+            "the program before it creates anything, with one message that names the key, the value and what is "
+            "allowed."
         ),
         "This page is written by `python -m tools.settings_page`; a test keeps it current.",
     ]
