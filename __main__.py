@@ -7,11 +7,12 @@ from bundle.layer import layer_archive
 from components.alert_bus import AlertBus, AlertBusArgs
 from components.event_stream import EventStream, EventStreamArgs
 from components.metrics_store import MetricsStore, MetricsStoreArgs
-from components.observability import Observability, ObservabilityArgs
 from components.rollup import Rollup, RollupArgs
 from components.simulator import Simulator, SimulatorArgs
 from components.stream_processor import StreamProcessor, StreamProcessorArgs
 from components.tags import tag_everything
+from components.watch.arguments import ObservabilityArgs
+from components.watch.observability import Observability
 from settings import Settings, arguments
 
 # Settings and archives come first: what is wrong with them stops the program before it registers a resource.

@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from components.alert_bus import AlertBus
 from components.event_stream import EventStream
 from components.metrics_store import MetricsStore
-from components.observability import Observability
 from components.rollup import Rollup
 from components.simulator import Simulator
 from components.stream_processor import StreamProcessor
+from components.watch.observability import Observability
 
 NAME = "iops"
 COMPONENTS: list[type[pulumi.ComponentResource]] = [

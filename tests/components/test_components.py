@@ -13,10 +13,10 @@ from bundle.code import function_files
 from components.alert_bus import AI_SOURCE, PROCESSOR_SOURCE, SEVERITIES, AlertBus
 from components.event_stream import EventStream, EventStreamArgs
 from components.metrics_store import MetricsStore, MetricsStoreArgs
-from components.observability import Observability
 from components.rollup import Rollup
 from components.simulator import Simulator
 from components.stream_processor import StreamProcessor
+from components.watch.observability import Observability
 from tests.helpers.recorded_program import ACCOUNT, ROOT, Recorded, arn, record
 
 PROJECTED_BY_HEALTH = [

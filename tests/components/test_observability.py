@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from components.observability import Observability, ObservabilityArgs
+from components.watch.arguments import ObservabilityArgs
+from components.watch.observability import Observability
 from tests.helpers import recorded_program
 from tests.helpers.recorded_program import ACCOUNT, ROOT, Recorded, arn, record
 

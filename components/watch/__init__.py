@@ -1,0 +1,1 @@
+"""What watches the system itself: the operations topic, the alarms, the dashboard."""
