@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REQUIREMENTS := requirements.txt requirements-dev.txt functions/requirements.txt policy/requirements.txt
 
-.PHONY: help demo test soak bench lint layer sample clean
+.PHONY: help demo test quick soak bench lint layer sample clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,6 +15,9 @@ demo: $(VENV)/ready ## Deploy to a local AWS, send the sample month through it a
 
 test: $(VENV)/ready ## Run all tests; those of the report page need Chromium
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+quick: $(VENV)/ready ## Check what a change touches, in under a minute (SINCE=revision, default HEAD)
+	@$(BIN)/python -m tools.quick $(SINCE)
 
 soak: $(VENV)/ready ## Try to break it with random faults (SECONDS=300, or SCHEDULES=n from SEED=n on)
 	@SECONDS="$(SECONDS)" SCHEDULES="$(SCHEDULES)" SEED="$(SEED)" $(BIN)/python -m proof.soak

@@ -85,3 +85,37 @@ def test_the_core_is_pure(place: str) -> None:
 
 def test_the_product_does_not_import_tests() -> None:
     assert [source for source in PRODUCT for name in imported(source) if is_within(name, ("tests",))] == []
+
+
+def test_no_test_imports_another() -> None:
+    found = [
+        f"{source.relative_to(ROOT)} imports {name}"
+        for source in sources("tests")
+        for name in imported(source)
+        if any(part.startswith("test_") for part in name.split(".")[:-1]) and name.startswith("tests.")
+    ]
+    assert found == []
+
+
+MOST_LINES = 400
+LONGEST_FUNCTION = 60
+
+
+def test_no_file_of_the_product_is_long() -> None:
+    long = {
+        str(source.relative_to(ROOT)): lines
+        for source in PRODUCT
+        if (lines := len(source.read_text(encoding="utf-8").splitlines())) > MOST_LINES
+    }
+    assert long == {}
+
+
+def test_no_function_of_the_product_is_long() -> None:
+    long = {
+        f"{source.relative_to(ROOT)}:{node.name}": lines
+        for source in PRODUCT
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > LONGEST_FUNCTION
+    }
+    assert long == {}

@@ -114,7 +114,7 @@ _LEVELS: Final[Mapping[str, Callable[[EntityFigures, AlertRules], int]]] = {
 def levels_of(entity: EntityFigures, rules: AlertRules) -> dict[str, int]:
     """Return the level (an index into `SEVERITIES`) of each alert that the entity can have.
 
-    >>> pupil = EntityFigures(EntityKey("student", "stu_1"), {"ib_calls_14d": 3, "session_velocity": 0}, {})
+    >>> pupil = EntityFigures(EntityKey("student", "stu_1"), {"ib_calls_14d": 3, "health_score": 100, "session_velocity": 0}, {})
     >>> levels_of(pupil, AlertRules())["high_ib_call_frequency"]
     2
     """
