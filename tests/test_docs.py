@@ -1,19 +1,16 @@
 """The documentation: what it links to and what it names is there."""
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from bundle.code import ROOT
+from tests.helpers.documents import _CODE, DOCUMENTS, commands, prose
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TOP = {path.name for path in ROOT.iterdir()}
 
-_FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-_CODE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _MAKE = re.compile(r"(?:^|\s)make(?: -C \S+)?(?: [A-Z]+=\S+)* ([a-z]+)")
@@ -24,24 +21,10 @@ every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path:
 
 
 @cache
-def prose(document: Path) -> str:
-    """A document without its blocks of code."""
-    return _FENCED.sub("", document.read_text(encoding="utf-8"))
-
-
-@cache
 def anchors(document: Path) -> set[str]:
     """The anchors of its headings, as GitHub makes them."""
     titles = (_LINK.sub("]", title).lower() for title in _HEADING.findall(prose(document)))
     return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
-
-
-def commands(document: Path) -> Iterator[str]:
-    """What a reader might type: lines of console blocks after their prompt, and code within sentences."""
-    text = document.read_text(encoding="utf-8")
-    for block in _FENCED.findall(text):
-        yield from (line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ "))
-    yield from _CODE.findall(prose(document))
 
 
 @every_document

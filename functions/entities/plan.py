@@ -153,8 +153,7 @@ def plan(
             after.append(write.after)
         else:
             after.append(before)
-    next_change = measured["next_change"].to_list()
-    return Plan(after, writes, rejections, merged.repeated, merged.unreadable, next_change)
+    return Plan(after, writes, rejections, merged.repeated, merged.unreadable, measured["next_change"].to_list())
 
 
 def _merge_registers(

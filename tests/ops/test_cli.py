@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from local.ministack import ROOT
 from ops.__main__ import app
+from tests.helpers.documents import DOCUMENTS, commands
 from tests.helpers.ops_command import ops, said
-from tests.test_docs import DOCUMENTS, commands
 
 PROGRAM: Any = typer.main.get_command(app)
 

@@ -11,7 +11,7 @@ import pytest
 from functions.model import DAY_MS, HOUR_MS
 from functions.rollup.handler import RollupIncomplete
 from proof.world import BEGINNING, EVERY_ALERT, World, public_items, world
-from tests.reliability.test_hard_cases import (
+from tests.helpers.hard_cases import (
     MINUTE_MS,
     STUDENT,
     TUTOR,

@@ -30,8 +30,8 @@ from proof.oracle import Rules
 from proof.world import BEGINNING, EVERY_ALERT, World, world
 from tests.helpers.deployment import Deployment, deployed, record
 from tests.helpers.faulty_aws import Faults, down
+from tests.helpers.hard_cases import stored_bytes
 from tests.helpers.logs import Logs
-from tests.reliability.test_hard_cases import stored_bytes
 
 PLAIN = "plain"
 HOSTILE = {

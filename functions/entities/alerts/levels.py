@@ -114,8 +114,8 @@ _LEVELS: Final[Mapping[str, Callable[[EntityFigures, AlertRules], int]]] = {
 def levels_of(entity: EntityFigures, rules: AlertRules) -> dict[str, int]:
     """Return the level (an index into `SEVERITIES`) of each alert that the entity can have.
 
-    >>> pupil = EntityFigures(EntityKey("student", "stu_1"), {"ib_calls_14d": 3, "health_score": 100, "session_velocity": 0}, {})
-    >>> levels_of(pupil, AlertRules())["high_ib_call_frequency"]
+    >>> figures = {"ib_calls_14d": 3, "health_score": 100, "session_velocity": 0}
+    >>> levels_of(EntityFigures(EntityKey("student", "stu_1"), figures, {}), AlertRules())["high_ib_call_frequency"]
     2
     """
     return {alert_type: _LEVELS[alert_type](entity, rules) for alert_type in ALERT_TYPES[entity.key.entity_type]}

@@ -8,8 +8,8 @@ from functions.entities.registers import Register, Update
 from functions.entities.totals import Totals
 from functions.events.decode import decode
 from functions.model import EntityKey
-from tests.functions.events.test_fast_path import USUAL
 from tests.helpers.deployment import NOW, event_json, record
+from tests.helpers.usual_events import USUAL
 
 SESSION_1, STUDENT, TUTOR = fact_id(SESSION, "id:ses_1"), EntityKey("student", "stu_1"), EntityKey("tutor", "tut_1")
 
