@@ -20,6 +20,7 @@ from typing import Any, Final, TextIO, cast
 from bench.marketplace import FACTS_PER_EVENT, GROUPS, KEPT_MS, MIX, STUDENTS, Marketplace
 from bench.prices import PRICES
 from functions.aws.observability import logger
+from functions.environment import written
 from functions.model import SECOND_MS, EntityType, from_iso
 from functions.processor import handler, roll
 from proof.invocation import context, process
@@ -185,13 +186,8 @@ def _printed() -> Iterator[io.StringIO]:
 def bench(facts: int, seed: int = 1) -> Iterator[Bench]:
     """A filled bench; the processor's environment, clock and clients are its own meanwhile."""
     made = Bench(facts, seed)
-    environment = {
-        "DYNAMODB_TABLE_NAME": "metrics",
-        "EVENT_BUS_NAME": "alerts",
-        "QUARANTINE_BUCKET_NAME": "quarantine",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    with process(environment, made.aws.client, made.clock):
+    names = {"DYNAMODB_TABLE_NAME": "metrics", "EVENT_BUS_NAME": "alerts", "QUARANTINE_BUCKET_NAME": "quarantine"}
+    with process({**written(names), "AWS_DEFAULT_REGION": "us-east-1"}, made.aws.client, made.clock):
         made.fill()
         yield made
 

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from bench import ROOT
+from functions.environment import written
 
 HANDLER: Final = "functions.processor.handler"
 BASELINE: Final = "bench.baseline"
@@ -30,20 +31,14 @@ TABLE: Final = "iops-dashboard-metrics"
 BASELINE_TABLE: Final = "baseline-metrics"
 
 ENVIRONMENT: Final = {
-    "DYNAMODB_TABLE_NAME": TABLE,
+    **written(
+        {
+            "DYNAMODB_TABLE_NAME": TABLE,
+            "EVENT_BUS_NAME": "iops-dashboard-alerts",
+            "QUARANTINE_BUCKET_NAME": "iops-dashboard-quarantine",
+        }
+    ),
     "BASELINE_TABLE_NAME": BASELINE_TABLE,
-    "EVENT_BUS_NAME": "iops-dashboard-alerts",
-    "QUARANTINE_BUCKET_NAME": "iops-dashboard-quarantine",
-    "DUE_PARTITIONS": "16",
-    "FUTURE_TOLERANCE_SECONDS": "600",
-    "IB_CALLS_WARNING": "3",
-    "HEALTH_WARNING": "70",
-    "HEALTH_CRITICAL": "50",
-    "RENOTIFY_HOURS": "24",
-    "MAX_REMINDERS": "5",
-    "LOG_LEVEL": "INFO",
-    "POWERTOOLS_SERVICE_NAME": "processor",
-    "POWERTOOLS_METRICS_NAMESPACE": "iops-dashboard",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "testing",
@@ -51,7 +46,7 @@ ENVIRONMENT: Final = {
     "AWS_LAMBDA_FUNCTION_NAME": "iops-dashboard-processor",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
 }
-"""What the program sets for the functions (`components.stream_processor`), and what Lambda does."""
+"""The functions' environment with every default, the plain handler's table, and what Lambda sets."""
 
 
 def environment(endpoint_url: str) -> dict[str, str]:

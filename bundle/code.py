@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 _ROOMS: Final[Mapping[str, tuple[str, ...]]] = {
-    "processor": ("model.py", "events", "entities", "aws", "processor", "rollup"),
+    "processor": ("model.py", "environment.py", "events", "entities", "aws", "processor", "rollup"),
     "notifier": ("notifier",),
     "simulator": ("simulator",),
 }

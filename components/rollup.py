@@ -15,18 +15,12 @@ from components import alert_bus, iam, metrics_store
 from components.buckets import make_bucket, restrict
 from components.functions import Function, make_function, make_schedule, without_archives
 from components.rollup_steps import State, definition
+from functions.environment import STEP
 
 # What Step Functions does to log (developer guide, "Logging in CloudWatch Logs"); none of it knows resources.
 _DELIVER_LOGS = [
     *("logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:GetLogDelivery", "logs:ListLogDeliveries"),
     *("logs:UpdateLogDelivery", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies", "logs:PutResourcePolicy"),
-]
-
-
-# Of the processor's environment what steps need that take nothing in and judge nothing.
-_STEPS_ARE_TOLD = [
-    *("DYNAMODB_TABLE_NAME", "EVENT_BUS_NAME", "QUARANTINE_BUCKET_NAME"),
-    *("LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE"),
 ]
 
 
@@ -170,8 +164,9 @@ class Rollup(pulumi.ComponentResource):
         args, own = self._args, {**environment, "POWERTOOLS_SERVICE_NAME": f"rollup{suffix}"}
 
         def together(both: list[dict[str, str]]) -> dict[str, str]:
-            told = {key: both[0][key] for key in both[0] if not suffix or key in _STEPS_ARE_TOLD}
-            return {**told, **both[1]}
+            processor, own = both
+            shared = {name: processor[name] for name in processor if not suffix or name in STEP}
+            return {**shared, **own}
 
         return make_function(
             f"{self._name}{suffix}",

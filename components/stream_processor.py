@@ -1,6 +1,5 @@
 """The processor and the roll: functions, layer, event source mapping, quarantine, schedule. Code comes as archives."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NotRequired, TypedDict
 
@@ -10,23 +9,7 @@ import pulumi_aws as aws
 from components import alert_bus, event_stream, iam, metrics_store
 from components.buckets import make_bucket, restrict
 from components.functions import RUNTIME, Function, make_function, make_schedule, without_archives
-
-_THRESHOLDS: Final[Mapping[str, int | float | bool]] = {
-    "ib_calls_warning": 3,
-    "health_warning": 70,
-    "health_critical": 50,
-    "renotify_hours": 24,
-    "max_reminders": 5,
-    "first_session_success_below": 0.0,
-    "first_sessions_least": 5,
-    "velocity_drop_share": 0.0,
-    "velocity_drop_least": 4,
-    "no_tutors_alert": False,
-    "demand_surge_score": 0.0,
-    "demand_surge_least": 10,
-}
-"""The arguments that say when alerts fire, with their defaults. Each one's variable is its name in capitals."""
-
+from functions.environment import THRESHOLDS, text_of, written
 
 _HANDLERS: Final = {"processor": "handler", "roll": "roll"}
 """The module of `functions/processor` that each function runs."""
@@ -212,16 +195,22 @@ class StreamProcessor(pulumi.ComponentResource):
     def _common_environment(self) -> dict[str, Any]:
         """What the environments of the two functions have in common."""
         args = self._args
-        return {
-            "DYNAMODB_TABLE_NAME": args["table_name"],
-            "EVENT_BUS_NAME": args["bus_name"],
-            "QUARANTINE_BUCKET_NAME": self._quarantine.resource.bucket,
-            "DUE_PARTITIONS": pulumi.Output.from_input(args.get("due_partitions", 16)).apply(str),
-            "FUTURE_TOLERANCE_SECONDS": str(60 * args.get("future_tolerance_minutes", 10)),
-            **_thresholds(args),
-            "LOG_LEVEL": args.get("log_level", "INFO"),
-            "POWERTOOLS_METRICS_NAMESPACE": self._prefix,
+        thresholds = {
+            variable.name: pulumi.Output.from_input(args.get(variable.name.lower(), variable.default)).apply(text_of)
+            for variable in THRESHOLDS
         }
+        return written(
+            {
+                "DYNAMODB_TABLE_NAME": args["table_name"],
+                "EVENT_BUS_NAME": args["bus_name"],
+                "QUARANTINE_BUCKET_NAME": self._quarantine.resource.bucket,
+                "DUE_PARTITIONS": pulumi.Output.from_input(args.get("due_partitions", 16)).apply(str),
+                "FUTURE_TOLERANCE_SECONDS": str(60 * args.get("future_tolerance_minutes", 10)),
+                **thresholds,
+                "LOG_LEVEL": args.get("log_level", "INFO"),
+                "POWERTOOLS_METRICS_NAMESPACE": self._prefix,
+            }
+        )
 
     def _make_function(
         self,
@@ -322,11 +311,3 @@ class StreamProcessor(pulumi.ComponentResource):
             # Creating the mapping fails while its role may not yet read the stream.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[processor.policy], protect=args.get("protect", False)),
         )
-
-
-def _thresholds(args: Mapping[str, Any]) -> dict[str, pulumi.Output[str]]:
-    """The thresholds as the functions' variables: numbers as they are written, flags as true or false."""
-    return {
-        name.upper(): pulumi.Output.from_input(args.get(name, default)).apply(json.dumps)
-        for name, default in _THRESHOLDS.items()
-    }

@@ -24,6 +24,7 @@ from functions.entities import packing
 from functions.entities.arrivals import gather
 from functions.entities.facts import RETENTION_MS
 from functions.entities.item import INTERNAL, from_attribute, parse
+from functions.environment import written
 from functions.events.decode import decode, read_records
 from functions.model import DAY_MS, SECOND_MS, ceil_div, from_iso
 from functions.processor import handler, roll
@@ -42,11 +43,15 @@ BEGINNING: Final = from_iso("2026-11-23T10:00:00.000Z")
 TABLE, BUS, BUCKET, STREAM = "metrics", "alerts", "quarantine", "events"
 
 _ENVIRONMENT: Final = {
-    "DYNAMODB_TABLE_NAME": TABLE,
-    "EVENT_BUS_NAME": BUS,
-    "QUARANTINE_BUCKET_NAME": BUCKET,
     "AWS_DEFAULT_REGION": "us-east-1",
-    "DUE_PARTITIONS": "3",
+    **written(
+        {
+            "DYNAMODB_TABLE_NAME": TABLE,
+            "EVENT_BUS_NAME": BUS,
+            "QUARANTINE_BUCKET_NAME": BUCKET,
+            "DUE_PARTITIONS": "3",
+        }
+    ),
 }
 TOLERANCE_MS: Final = 600_000
 _SEGMENTS: Final = 2

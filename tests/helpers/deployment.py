@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from functions.entities.item import from_attribute
+from functions.environment import written
 from functions.model import Record, from_iso
 from functions.processor import handler, roll
 from functions.rollup import handler as rollup
@@ -17,12 +18,16 @@ from proof.memory_aws import FakeAws
 NOW = from_iso("2026-11-23T10:00:00.000Z")
 
 ENVIRONMENT = {
-    "DYNAMODB_TABLE_NAME": "iops-dashboard-metrics",
-    "EVENT_BUS_NAME": "iops-dashboard-alerts",
-    "QUARANTINE_BUCKET_NAME": "iops-dashboard-quarantine",
-    "DUE_PARTITIONS": "16",
-    "POWERTOOLS_METRICS_NAMESPACE": "iops-dashboard",
-    "POWERTOOLS_SERVICE_NAME": "processor",
+    **written(
+        {
+            "DYNAMODB_TABLE_NAME": "iops-dashboard-metrics",
+            "EVENT_BUS_NAME": "iops-dashboard-alerts",
+            "QUARANTINE_BUCKET_NAME": "iops-dashboard-quarantine",
+            "DUE_PARTITIONS": "16",
+            "POWERTOOLS_METRICS_NAMESPACE": "iops-dashboard",
+            "POWERTOOLS_SERVICE_NAME": "processor",
+        }
+    ),
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
