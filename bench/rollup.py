@@ -25,7 +25,7 @@ from bench.endpoint import Endpoint, Item
 from bench.progress import Progress
 from bench.worker import TABLE, Worker, environment
 from bench.workload import DAY_MS, NOW
-from functions.entities import packing
+from functions.entities.fact_columns import FACTS, NOTHING, FactColumns, assemble, table
 from functions.entities.facts import CALL, SESSION, SUCCESS, UNKNOWN
 from functions.simulator.marketplace import SUBJECTS
 
@@ -44,7 +44,6 @@ _MINUTE_MS: Final = 60_000
 _NAMES: Final = sorted(SUBJECTS)
 _SUBJECTS: Final = 3
 """Of a student."""
-_NO_RATING: Final = 0xFFFF
 _PAGE_BYTES: Final = 1_000_000  # Scan: 1 MB of whole items, whatever is projected of them
 _REST_BYTES: Final = 1_400
 """What an item has beside its facts: figures, registers, alerts."""
@@ -158,11 +157,14 @@ def _block(begin: int, students: int, made: Made) -> Iterator[tuple[Item, int]]:
 
     tutors = [f"tut_{begin // _BLOCK * _TUTORS + each:07d}".encode() for each in range(_TUTORS)]
     begun = Counter(each % _TUTORS for each in range(begin, begin + students) if _is_new(each))
-    taught = sessions.unique("id").rename({"tutor": "owner"}).with_columns(code=pl.lit(0), name=pl.col("subject") + 1)
+    taught = (
+        sessions.unique("id").rename({"tutor": "owner"}).with_columns(tutor=pl.lit(0), subject=pl.col("subject") + 1)
+    )
     of_tutors = []
-    for tutor, narrow in _narrow(taught, _TUTORS):
-        made.facts += len(narrow) // packing.NARROW_BYTES
-        blob = packing.assemble(narrow, b"", b"", [each.encode() for each in _NAMES], []).blob
+    names = tuple(_NAMES)
+    for tutor, facts in _stored(taught, [(names, ())] * _TUTORS):
+        made.facts += facts.facts.rows
+        blob = facts.blob
         first = begun[tutor] if (begin + tutor) % 100 else 0
         item = _item("tutor", tutors[tutor].decode(), blob) | {
             "first_sessions_30d": {"N": str(first)},
@@ -173,16 +175,15 @@ def _block(begin: int, students: int, made: Made) -> Iterator[tuple[Item, int]]:
 
     known = sessions.group_by("student").agg(pl.col("tutor").unique().sort()).sort("student")["tutor"].to_list()
     own = rows.rename({"student": "owner"}).with_columns(
-        code=pl.when(pl.col("kind") == SESSION).then(pl.col("tutor")).rank("dense").over("owner").fill_null(0),
-        name=pl.when(pl.col("kind") == SESSION).then(pl.col("subject") - pl.col("base") + 1).otherwise(0),
+        tutor=pl.when(pl.col("kind") == SESSION).then(pl.col("tutor")).rank("dense").over("owner").fill_null(0),
+        subject=pl.when(pl.col("kind") == SESSION).then(pl.col("subject") - pl.col("base") + 1).otherwise(0),
     )
-    for student, narrow in _narrow(own, students):
+    bases = [_base(begin + student) for student in range(students)]
+    taught_by = [tuple(tutors[each].decode() for each in known[student]) for student in range(students)]
+    owned = [(names[base : base + _SUBJECTS], their) for base, their in zip(bases, taught_by, strict=True)]
+    for student, facts in _stored(own, owned):
         number = begin + student
-        base = _base(number)
-        subjects = _NAMES[base : base + _SUBJECTS]
-        blob = packing.assemble(
-            narrow, b"", b"", [each.encode() for each in subjects], [tutors[each] for each in known[student]]
-        ).blob
+        subjects, blob = facts.subjects, facts.blob
         first_session: dict[str, dict[str, Any]] = {
             "time": {"N": str(NOW - (10 if _is_new(number) else 200) * DAY_MS)},
             "subject": {"S": subjects[0]},
@@ -215,10 +216,7 @@ def _rows(begin: int, students: int) -> pl.DataFrame:
             tutor=(_chance(3) % _TUTORS).cast(pl.Int64),
             subject=pl.col("base") + (_chance(4) % _SUBJECTS).cast(pl.Int64),
             outcome=pl.when(session).then(SUCCESS).otherwise(UNKNOWN),
-            rating=pl.when(session & (_chance(5) % 5 < 3))
-            .then(10_000 + _chance(6) % 5 * 10_000)
-            .otherwise(_NO_RATING)
-            .cast(pl.Int64),
+            rating=pl.when(session & (_chance(5) % 5 < 3)).then(10_000 + _chance(6) % 5 * 10_000).cast(pl.Int64),
         )
     )
 
@@ -227,18 +225,19 @@ def _chance(seed: int) -> pl.Expr:
     return pl.col("number").hash(seed)
 
 
-def _narrow(rows: pl.DataFrame, owners: int) -> Iterator[tuple[int, bytes]]:
-    """Each owner's rows, as they are stored (`packing`); `code` and `name` are those of tutor and subject."""
-    rows = rows.sort("owner", "time", "kind", "id")
-    head = pl.col("time") * (1 << 16) + pl.col("code") * 8 + pl.col("outcome") * 2 + pl.col("kind")
-    tail = pl.col("lasts") * (1 << 32) + pl.col("rating") * (1 << 16) + pl.col("name")
-    words = rows.select(pl.concat_list("id", head.cast(pl.UInt64), tail.cast(pl.UInt64))).to_series().explode()
-    stored = array("Q", words.to_list()).tobytes()
+def _stored(
+    rows: pl.DataFrame, names: Sequence[tuple[tuple[str, ...], tuple[str, ...]]]
+) -> Iterator[tuple[int, FactColumns]]:
+    """Each owner's rows and names in stored form; `subject` and `tutor` are positions in the owner's names."""
+    rows = rows.sort("owner", "time", "kind", "id").rename({"lasts": "lasted"})
+    rows = rows.with_columns(rating=pl.col("rating").fill_null(-1) + 1)
+    columns = {name: array("Q", rows[name].to_list()) for name in FACTS}
     counts = dict(rows.group_by("owner").len().iter_rows())
     begin = 0
-    for owner in range(owners):
-        end = begin + counts.get(owner, 0) * packing.NARROW_BYTES
-        yield owner, stored[begin:end]
+    for owner, of_owner in enumerate(names):
+        end = begin + counts.get(owner, 0)
+        facts = table(0, {name: column[begin:end] for name, column in columns.items()})
+        yield owner, assemble(facts, NOTHING.hours, {}, of_owner, NOTHING)
         begin = end
 
 

@@ -1,6 +1,6 @@
 """The processor's core from decoded facts to metrics and stored form, for what measures the core without AWS.
 
-The one place in the benchmark that knows how absorb, packing and windows are called.
+The one place in the benchmark that knows how absorb, fact_columns and windows are called.
 """
 
 from collections import defaultdict
@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from functions.entities import packing
+from functions.entities import fact_frames
 from functions.entities.absorb import absorb
+from functions.entities.fact_columns import NOTHING, FactColumns
 from functions.entities.facts import Fact, told
-from functions.entities.packing import NOTHING, Packed
 from functions.entities.windows import STANDING, measure, run
 
 COLUMNS: Final = (
@@ -36,13 +36,13 @@ def said(entity: int, kind: int, identity: int, time: int, rating: int | None) -
 
 
 def measured(
-    stored: Sequence[Packed], arriving: Mapping[int, Sequence[tuple[int, Fact]]], as_of: int
-) -> tuple[list[Packed], list[tuple[Any, ...]]]:
+    stored: Sequence[FactColumns], arriving: Mapping[int, Sequence[tuple[int, Fact]]], as_of: int
+) -> tuple[list[FactColumns], list[tuple[Any, ...]]]:
     """Facts merged into the stored ones of these entities: what is then stored, and a row of `COLUMNS` of each."""
     merged = absorb(stored, {}, arriving, [as_of] * len(stored))
     if merged.folded_before or merged.unreadable:
         raise RuntimeError("an entity was folded or could not be read: what is compared must be exact")
-    things = packing.things(merged.facts)
+    things = fact_frames.things(merged.facts)
     return merged.facts, run(measure(things, standing(as_of, len(stored))).select(COLUMNS)).rows()
 
 
@@ -50,7 +50,7 @@ class Kept:
     """Facts of many entities in their stored form, as they would be in the table."""
 
     def __init__(self) -> None:
-        self._stored: dict[int, Packed] = {}
+        self._stored: dict[int, FactColumns] = {}
 
     def take(self, given: Iterable[Said], as_of: int) -> tuple[list[int], list[tuple[Any, ...]]]:
         """The entities named, and a row of `COLUMNS` of each."""

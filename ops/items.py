@@ -9,13 +9,14 @@ from typing import Any
 
 import polars as pl
 
-from functions.entities import packing
+from functions.entities import fact_columns, fact_frames
+from functions.entities.fact_columns import UnreadableFacts
 from functions.entities.facts import Fact
 from functions.entities.item import INTERNAL, Attributes, State, from_attribute
-from functions.entities.packing import UnreadableFacts
+from functions.entities.open_facts import pack
 from functions.model import SECOND_MS, from_iso
 
-Hour = packing.Hour
+Hour = fact_columns.Hour
 
 
 def plain_values(attributes: Attributes) -> dict[str, Any]:
@@ -41,17 +42,17 @@ def unsent_since_ms(attributes: Attributes) -> Iterator[int]:
 
 def facts_of(state: State) -> list[Fact]:
     """Returns an item's facts that have an identity."""
-    return list(packing.facts_of(state.facts))
+    return list(fact_columns.facts_of(state.facts))
 
 
 def hours_of(state: State) -> list[Hour]:
     """Returns the hours into which an item's older facts were folded."""
-    return list(packing.hours_of(state.facts.folded))
+    return list(fact_columns.hours_of(state.facts))
 
 
 def rows_of_facts(state: State) -> pl.DataFrame:
     """Returns an item's facts and folded hours, one row each: the columns of `windows.THINGS`."""
-    return packing.things([state.facts])
+    return fact_frames.things([state.facts])
 
 
 def rows_of_stored_facts(items: Sequence[Attributes], unreadable: tuple[type[Exception], ...]) -> pl.DataFrame:
@@ -74,18 +75,18 @@ def rows_of_stored_facts(items: Sequence[Attributes], unreadable: tuple[type[Exc
         if "facts" not in attributes:
             continue
         try:
-            stored.append(packing.read(bytes(attributes["facts"]["B"])))
+            stored.append(fact_columns.read(bytes(attributes["facts"]["B"])))
         except unreadable:
             continue
         positions.append(position)
-    rows = packing.things(stored)
+    rows = fact_frames.things(stored)
     return rows.with_columns(entity=pl.Series(positions, dtype=rows.schema["entity"]).gather(rows["entity"]))
 
 
 def facts_are_intact(state: State) -> bool:
     """Whether an item's facts, written again, are the same bytes."""
     try:
-        again = packing.pack(packing.facts_of(state.facts), packing.hours_of(state.facts.folded))
+        again = pack(fact_columns.facts_of(state.facts), fact_columns.hours_of(state.facts))
     except UnreadableFacts:
         return False
     return again.blob == state.facts.blob

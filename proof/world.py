@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.aws import parallel
 from functions.aws.observability import logger
 from functions.aws.quarantine import PREFIX
-from functions.entities import packing
+from functions.entities import fact_columns
 from functions.entities.arrivals import gather
 from functions.entities.facts import RETENTION_MS
 from functions.entities.item import INTERNAL, from_attribute, parse
@@ -289,7 +289,7 @@ class World:
         """The identities in each item's facts."""
         found: dict[tuple[str, str], set[int]] = defaultdict(set)
         for key, item in self.memory.items.items():
-            found[key] = {fact.id for fact in packing.facts_of(parse(item).facts)}
+            found[key] = {fact.id for fact in fact_columns.facts_of(parse(item).facts)}
         return found
 
 

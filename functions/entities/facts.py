@@ -5,7 +5,7 @@ retries, replays and any order. Guard this property above all. Pure.
 """
 
 import hashlib
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from functions.model import DAY_MS
 
@@ -81,35 +81,33 @@ def join(one: Fact, other: Fact) -> Fact:
     The earlier time; the later last; the rating of the later rated completion (of equal times the larger); the outcome
     of the later completion that has one (success over failure); subject and tutor of the earlier event that names one
     (the smaller name). Idempotent, commutative and associative.
+
+    >>> start, end = told(SESSION, 7, 1_000, subject="algebra"), told(SESSION, 7, 4_000, rating=45_000)
+    >>> fact = join(start, end)
+    >>> fact.time, fact.last, fact.rating, fact.rating_time, fact.subject, fact.subject_time
+    (1000, 4000, 45000, 4000, 'algebra', 1000)
     """
-    rated = _greater((one.rating_time, one.rating), (other.rating_time, other.rating))
-    ended = _greater((one.outcome_time, one.outcome), (other.outcome_time, other.outcome))
-    named = _smaller((one.subject_time, one.subject), (other.subject_time, other.subject))
-    taught = _smaller((one.tutor_time, one.tutor), (other.tutor_time, other.tutor))
+    kind, identity, time, last, rating, rated, outcome, ended, subject, named, tutor, taught = one
+    _, _, time_2, last_2, rating_2, rated_2, outcome_2, ended_2, subject_2, named_2, tutor_2, taught_2 = other
+    if rated_2 is not None and (rated is None or (rated_2, rating_2) > (rated, rating)):
+        rating, rated = rating_2, rated_2
+    if ended_2 is not None and (ended is None or (ended_2, outcome_2) > (ended, outcome)):
+        outcome, ended = outcome_2, ended_2
+    if named_2 is not None and (named is None or (named_2, subject_2) < (named, subject)):
+        subject, named = subject_2, named_2
+    if taught_2 is not None and (taught is None or (taught_2, tutor_2) < (taught, tutor)):
+        tutor, taught = tutor_2, taught_2
     return Fact(
-        one.kind,
-        one.id,
-        min(one.time, other.time),
-        max(one.last, other.last),
-        rated[1],
-        rated[0],
-        ended[1],
-        ended[0],
-        named[1],
-        named[0],
-        taught[1],
-        taught[0],
+        kind,
+        identity,
+        min(time, time_2),
+        max(last, last_2),
+        rating,
+        rated,
+        outcome,
+        ended,
+        subject,
+        named,
+        tutor,
+        taught,
     )
-
-
-def _greater(one: tuple[Any, Any], other: tuple[Any, Any]) -> tuple[Any, Any]:
-    """The later of two timed values, of equal times the greater; one without a time is none."""
-    if one[0] is None or other[0] is None:
-        return other if one[0] is None else one
-    return max(one, other)
-
-
-def _smaller(one: tuple[Any, Any], other: tuple[Any, Any]) -> tuple[Any, Any]:
-    if one[0] is None or other[0] is None:
-        return other if one[0] is None else one
-    return min(one, other)

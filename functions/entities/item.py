@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, cast
 
-from functions.entities import packing
+from functions.entities import fact_columns
 from functions.entities.alerts import NO_ALERTS, Alerts, Episodes, Firing, Notification
+from functions.entities.fact_columns import FactColumns
 from functions.entities.facts import FAILURE, SUCCESS, UNKNOWN
-from functions.entities.packing import Packed
 from functions.entities.registers import AVAILABILITY, REPORTED, FirstSession, Register, high_demand
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.model import EntityKey, EntityType, from_iso, to_iso
@@ -93,7 +93,7 @@ class State:
     version: int = 0
     as_of: int = 0
     """Epoch ms; never goes back."""
-    facts: Packed = packing.NOTHING
+    facts: FactColumns = fact_columns.NOTHING
     folded_before: int | None = None
     registers: Mapping[str, Register] = field(default_factory=dict)
     first_session: FirstSession | None = None
@@ -130,7 +130,7 @@ def parse(attributes: Attributes) -> State:
         key,
         version,
         as_of,
-        packing.read(bytes(attributes["facts"]["B"])) if "facts" in attributes else packing.NOTHING,
+        fact_columns.read(bytes(attributes["facts"]["B"])) if "facts" in attributes else fact_columns.NOTHING,
         item.get("folded_before"),
         _parse_registers(key, item),
         _parse_first_session(item["first_session"]) if "first_session" in item else None,

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from functions.entities import alerts, packing, registers, totals
+from functions.entities import alerts, fact_frames, registers, totals
 from functions.entities.absorb import absorb
 from functions.entities.alerts import AlertRules, EntityFigures
 from functions.entities.arrivals import Arrivals
@@ -127,7 +127,7 @@ def plan(
     registers_now, rejections = _merge_registers(states, arrivals)
     for entity, record in merged.too_late:
         rejections.setdefault(entity, []).append(_too_late(record, arrivals.keys[entity], merged.folded_before[entity]))
-    measured = run(measure(packing.things(merged.facts), _standing(states, registers_now, as_of)))
+    measured = run(measure(fact_frames.things(merged.facts), _standing(states, registers_now, as_of)))
 
     after, writes = [], {}
     for entity, (before, figures) in enumerate(zip(states, measured.iter_rows(named=True), strict=True)):

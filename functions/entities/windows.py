@@ -75,8 +75,7 @@ def measure(things: pl.DataFrame, standing: pl.DataFrame) -> pl.LazyFrame:
         `STANDING` and `MEASURED`, so that alert levels can be added before one `collect`.
     """
     as_of = standing["as_of"].gather(things["entity"])
-    parts = things.with_columns(as_of=as_of).lazy().group_by(place=_PLACE).agg(*_SUMS).with_columns(**_PLACED)
-    counted = parts.group_by("entity").agg(**_COUNTED)
+    counted = things.with_columns(as_of=as_of).lazy().group_by("entity").agg(**_COUNTED)
     measured = standing.lazy().with_row_index("entity").join(counted, on="entity", how="left", maintain_order="left")
     for step in _STEPS:
         measured = measured.with_columns(step)
@@ -89,10 +88,14 @@ def run(query: pl.LazyFrame) -> pl.DataFrame:
     return query.collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
 
 
-def _within(name: str, part: int, which: pl.Expr | None = None) -> pl.Expr:
-    """A sum over the parts up to one, of sessions or calls alone where `which` says so."""
-    inside = pl.col("part") <= part
-    return pl.col(name).filter(inside if which is None else inside & which).sum()
+def _within(window: int) -> pl.Expr:
+    """Whether a thing is in the window of so many milliseconds."""
+    return pl.col("as_of") - pl.col("time") < window
+
+
+def _number(window: int, which: pl.Expr) -> pl.Expr:
+    """How many sessions or calls are in a window."""
+    return (pl.col("weight") * (_within(window) & which)).sum()
 
 
 def _younger(window: int) -> pl.Expr:
@@ -111,33 +114,25 @@ def _ages_out(name: str, window: int) -> pl.Expr:
 
 # The query's expressions, made once: making them takes as long as running them over a small batch.
 
-# Every fact is looked at once, to find its part of the 30 days; all that follows is over a few rows an entity.
-_AGE: Final = pl.col("as_of") - pl.col("time")
-_PART: Final = sum((window <= _AGE).cast(pl.UInt32) for window in (DAYS_7, DAYS_14, DAYS_30))
-_PLACE: Final = pl.col("entity") * 8 + _PART * 2 + pl.col("session")
-_SUMS: Final = (pl.col("weight", "rating_sum", "rating_count").sum(), pl.col("time", "last").min())
-_PLACED: Final = {
-    "entity": pl.col("place") // 8,
-    "part": pl.col("place") // 2 % 4,
-    "session": pl.col("place") % 2 == 1,
-}
+_SESSION: Final = pl.col("session")
 _COUNTED: Final = {
-    "counted_7": _within("weight", 0, pl.col("session")),
-    "counted_14": _within("weight", 1, pl.col("session")),
-    "counted_30": _within("weight", 2, pl.col("session")),
-    "calls_7": _within("weight", 0, ~pl.col("session")),
-    "calls_14": _within("weight", 1, ~pl.col("session")),
-    "rating_sum": _within("rating_sum", 2),
-    "ratings_30d": _within("rating_count", 2),
-    "fact_leaves": pl.when(pl.col("part") == 0)
+    "counted_7": _number(DAYS_7, _SESSION),
+    "counted_14": _number(DAYS_14, _SESSION),
+    "counted_30": _number(DAYS_30, _SESSION),
+    "calls_7": _number(DAYS_7, ~_SESSION),
+    "calls_14": _number(DAYS_14, ~_SESSION),
+    "rating_sum": (pl.col("rating_sum") * _within(DAYS_30)).sum(),
+    "ratings_30d": (pl.col("rating_count") * _within(DAYS_30)).sum(),
+    "fact_leaves": pl.when(_within(DAYS_7))
     .then(pl.col("time") + DAYS_7)
-    .when(pl.col("part") == 1)
+    .when(_within(DAYS_14))
     .then(pl.col("time") + DAYS_14)
-    .when((pl.col("part") == 2) & pl.col("session"))
+    .when(_within(DAYS_30) & _SESSION)
     .then(pl.col("time") + DAYS_30)
     .otherwise(pl.col("last") + RETENTION_MS)
     .min(),
 }
+"""What is added up of each entity's things. Masks are multiplied, since a filter within a group is slow."""
 _STEPS: Final = (
     [pl.col(name).fill_null(0) for name in _COUNTED if name != "fact_leaves"],
     [

@@ -35,11 +35,11 @@ from functions.aws.parallel import PARALLEL_CALLS, chunks
 from functions.aws.retry import attempts
 from functions.aws.update import Processor
 from functions.aws.warm import keep_what_is_there
-from functions.entities import packing
+from functions.entities import fact_columns, fact_frames
 from functions.entities.arrivals import Arrivals
+from functions.entities.fact_columns import FactColumns
 from functions.entities.facts import FAILURE, SUCCESS, UNKNOWN
 from functions.entities.item import OUTCOME_CODES, ROLLED_UP, Attributes, parse_totals
-from functions.entities.packing import Packed
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.model import SECOND_MS, EntityKey, EntityType, ceil_div
 from functions.rollup import partitions, runs, sums
@@ -317,13 +317,13 @@ class _Gathered:
         if not page:
             return
         keys: list[EntityKey] = []
-        facts: list[Packed] = []
+        facts: list[FactColumns] = []
         first: list[tuple[Any, ...]] = []
         known: dict[EntityKey, Totals | None] = {}
         for item in page:
             key = EntityKey(cast(EntityType, item["entity_type"]["S"]), item["entity_id"]["S"])
             try:
-                packed = packing.read(bytes(item["facts"]["B"])) if "facts" in item else packing.NOTHING
+                packed = fact_columns.read(bytes(item["facts"]["B"])) if "facts" in item else fact_columns.NOTHING
                 begun = _first(item)
                 if key.entity_type in TOTALS_ATTRIBUTES:
                     known[key] = parse_totals(key.entity_type, item)
@@ -335,7 +335,7 @@ class _Gathered:
             if begun is not None:
                 first.append(begun)
         self._items += len(page)
-        rows, damaged = packing.sessions(facts)
+        rows, damaged = fact_frames.sessions(facts)
         for entity in damaged:
             self._damage(keys[entity], "facts refer to a subject that there is not")
         copies, own = sums.split(rows, pl.Series([key.entity_type == "tutor" for key in keys], dtype=pl.Boolean))

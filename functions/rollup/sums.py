@@ -92,7 +92,7 @@ _NEVER: Final = (1 << 63) - 1
 
 
 def split(rows: pl.DataFrame, of_tutor: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What items say of sessions (`packing.SESSIONS`) as `COPIES`, and of them the students' as `OWN`.
+    """What items say of sessions (`fact_frames.SESSIONS`) as `COPIES`, and of them the students' as `OWN`.
 
     `of_tutor` (Boolean) says of each entity, by its position, whether it is a tutor: students rate something else.
     """

@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
-from functions.entities import absorb, facts, packing
+from functions.entities import absorb, facts, open_facts
+from functions.entities.fact_columns import NOTHING, FactColumns, Hour, facts_of, hours_of
 from functions.entities.facts import CALL, FAILURE, SESSION, SUCCESS, UNKNOWN, Fact
-from functions.entities.packing import NOTHING, Packed
 from functions.model import DAY_MS, HOUR_MS
 from tests.helpers.deployment import NOW
 
@@ -72,24 +72,24 @@ def hours(*made: tuple[int, int, int, int, int]) -> pl.DataFrame:
     return pl.DataFrame([(0, *each) for each in made], schema=FOLDED, orient="row")
 
 
-def pack(facts: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> dict[int, Packed]:
+def pack(facts: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> dict[int, FactColumns]:
     """Frames of `ROWS` and `FOLDED` in stored form."""
     return {
-        entity: packing.pack(
+        entity: open_facts.pack(
             map(fact, facts.filter(pl.col("entity") == entity).to_dicts()),
-            (packing.Hour(time, kind, *sums) for owner, kind, time, *sums in folded.rows() if owner == entity),
+            (Hour(time, kind, *sums) for owner, kind, time, *sums in folded.rows() if owner == entity),
         )
         for entity in entities
     }
 
 
-def unpack(stored: Sequence[Packed]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def unpack(stored: Sequence[FactColumns]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The inverse of `pack`: `entity` is the position in `stored`."""
-    rows = [(entity, *each) for entity, packed in enumerate(stored) for each in packing.facts_of(packed)]
+    rows = [(entity, *each) for entity, packed in enumerate(stored) for each in facts_of(packed)]
     hours = [
         (entity, each.kind, each.time, each.weight, each.rating_sum, each.rating_count)
         for entity, packed in enumerate(stored)
-        for each in packing.hours_of(packed.folded)
+        for each in hours_of(packed)
     ]
     return pl.DataFrame(rows, schema=ROWS, orient="row"), pl.DataFrame(hours, schema=FOLDED, orient="row")
 
@@ -110,7 +110,7 @@ def things_of(facts: pl.DataFrame, folded: pl.DataFrame = NO_HOURS) -> pl.DataFr
 class Taken:
     """What taking in has made of some entities: their stored facts, the same as sorted frames, and what was said."""
 
-    stored: list[Packed]
+    stored: list[FactColumns]
     folded_before: dict[int, int] = field(default_factory=dict)
     changed: set[int] = field(default_factory=set)
     too_late: list[tuple[int, int]] = field(default_factory=list)

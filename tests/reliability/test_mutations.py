@@ -4,7 +4,7 @@ Each variant is what a published design for this stack does, or one slip of the 
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -15,9 +15,10 @@ import pytest
 from functions.aws import bus, table, update
 from functions.aws.clients import client
 from functions.aws.deadline import Deadline
-from functions.entities import absorb, facts, registers, totals
+from functions.entities import absorb, facts, plan, registers, totals
 from functions.entities.alerts import Notification
 from functions.entities.arrivals import Arrivals, gather
+from functions.entities.fact_columns import FactColumns
 from functions.entities.facts import Fact
 from functions.entities.item import attributes_of
 from functions.entities.plan import Write
@@ -118,11 +119,20 @@ def test_a_watermark_instead_of_a_merge_is_caught(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_counter_instead_of_facts_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def counted(self: absorb.EntityFacts, arrived: Sequence[absorb.Arrived]) -> None:
-        take(self, [(record, fact._replace(id=next(numbers))) for record, fact in arrived])
+    def counted(
+        stored: Sequence[FactColumns],
+        folded_before: Mapping[int, int],
+        arriving: Mapping[int, Sequence[absorb.Arrived]],
+        as_of: Sequence[int],
+    ) -> absorb.Merged:
+        anew = {
+            entity: [(record, fact._replace(id=next(numbers))) for record, fact in arrived]
+            for entity, arrived in arriving.items()
+        }
+        return merge(stored, folded_before, anew, as_of)
 
-    take, numbers = absorb.EntityFacts.take, count(1)
-    monkeypatch.setattr(absorb.EntityFacts, "take", counted)
+    merge, numbers = absorb.absorb, count(1)
+    monkeypatch.setattr(plan, "absorb", counted)
     assert caught()
 
 

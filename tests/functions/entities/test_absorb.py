@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from functions.entities.absorb import absorb
+from functions.entities.fact_columns import facts_of, hours_of, read
 from functions.entities.facts import RETENTION_MS, SUCCESS
 from functions.entities.folding import MOST_ROWS
-from functions.entities.packing import assemble, facts_of, hours_of, pack
+from functions.entities.open_facts import pack
 from functions.model import DAY_MS, HOUR_MS
 from tests.helpers.deployment import NOW
 from tests.helpers.frames import Row, Taken, fact, many, naive, rows, take, things, told
@@ -117,7 +118,7 @@ def test_a_replay_counts_nothing_twice_and_says_of_what_was_folded_that_it_is_to
 
 def test_damaged_facts_are_left_and_said_and_their_neighbours_go_on() -> None:
     sound = take(None, [told(NOW - HOUR_MS, 1, subject="algebra")]).stored[0]
-    nameless = assemble(sound.narrow, b"", b"", [], [])
+    nameless = read(sound.blob.replace(b"algebra\xff", b""))
     again = [(0, fact(told(NOW, 1)))]
     merged = absorb([nameless, sound], {}, {0: again, 1: again}, [NOW, NOW])
     assert merged.unreadable == {0: "facts refer to name 1 of 0"}
@@ -131,7 +132,7 @@ def test_splicing_gives_the_bytes_that_packing_all_anew_gives(old: list[Row], ne
     before = take(None, old, entities=2)
     after = take(before, new, NOW + DAY_MS, entities=2)
     for packed in after.stored:
-        assert pack(facts_of(packed), hours_of(packed.folded)).blob == packed.blob
+        assert pack(facts_of(packed), hours_of(packed)).blob == packed.blob
 
 
 def test_an_event_of_a_thing_that_left_counts_anew() -> None:

@@ -105,7 +105,7 @@ def test_long_names_are_folded_away_before_an_item_grows_beyond_its_budget(count
     made = [told(NOW - number * HOUR_MS // 2, number, **names(number)) for number in range(count)]
     state = take(None, made)
     assert 0 < state.rows.height < ROWS_AFTER_FOLD
-    assert BYTES_AFTER_FOLD - 2_000 < stored_size(state) - 24 * state.folded.height <= BYTES_AFTER_FOLD + 8
+    assert BYTES_AFTER_FOLD - 2_000 < state.stored[0].fact_bytes <= BYTES_AFTER_FOLD + 8
     assert state.rows.height + int(state.folded["weight"].sum()) == count
 
 

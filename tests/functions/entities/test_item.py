@@ -20,7 +20,7 @@ from functions.entities.item import (
     public_metrics,
     to_attribute,
 )
-from functions.entities.packing import assemble, narrow_row
+from functions.entities.open_facts import pack
 from functions.entities.registers import FirstSession, Register
 from functions.entities.totals import Totals
 from functions.model import EntityKey
@@ -91,7 +91,7 @@ AVAILABILITY = {
     "timezone": "Europe/Berlin",
     "accepts_instant_book": False,
 }
-FACTS = assemble(narrow_row(told(SESSION, 1, NOW, subject="algebra"), 1, 0), b"", b"", [b"algebra"], [])
+FACTS = pack([told(SESSION, 1, NOW, subject="algebra")], [])
 EPISODES = Episodes(episode=2, notification=3, sent_at=NOW, highest=2, reminders=1)
 FIRST = FirstSession(NOW, 2**64 - 1, "algebra", NOW, "tut_1", NOW + 1, SUCCESS, NOW + 2)
 FIGURES_OF_SUBJECT = {

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from functions.aws import config
 from functions.aws.deadline import Deadline
-from functions.entities import packing
 from functions.entities.facts import SESSION, told
 from functions.entities.item import to_attribute
+from functions.entities.open_facts import pack
 from functions.entities.totals import TOTALS_ATTRIBUTES
 from functions.model import DAY_MS, to_iso
 from functions.rollup import handler as rollup
@@ -331,8 +331,8 @@ Damage = Callable[[dict[str, Any]], dict[str, Any]]
 
 def torn(item: dict[str, Any]) -> dict[str, Any]:
     """Facts that refer to a subject that there is not."""
-    row = packing.narrow_row(told(SESSION, 7, NOW), 3, 0)
-    return {"facts": {"B": packing.assemble(row, b"", b"", [b"algebra"], []).blob}}
+    facts = pack([told(SESSION, 7, NOW, subject="algebra"), told(SESSION, 8, NOW, subject="biology")], [])
+    return {"facts": {"B": facts.blob.replace(b"biology\xff", b"")}}
 
 
 def odd(item: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from functions.entities import packing
+from functions.entities.fact_frames import sessions
 from functions.entities.facts import CALL, FAILURE, SESSION, SUCCESS, UNKNOWN, Fact, join, told
+from functions.entities.open_facts import pack
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.model import DAY_MS, EntityKey
 from functions.rollup import sums
@@ -145,7 +146,7 @@ def known(items: Table) -> pl.DataFrame:
 
 def page(items: Table, keys: Sequence[EntityKey], as_of: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Of some items, as one page of a scan, `COPIES` and `LOCAL`."""
-    rows, damaged = packing.sessions([packing.pack(items.facts.get(key, ()), ()) for key in keys])
+    rows, damaged = sessions([pack(items.facts.get(key, ()), ()) for key in keys])
     assert damaged == []
     copies, own = sums.split(rows, pl.Series([key.entity_type == "tutor" for key in keys], dtype=pl.Boolean))
     success = {UNKNOWN: None, FAILURE: False, SUCCESS: True}

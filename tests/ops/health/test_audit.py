@@ -19,7 +19,7 @@ from functions.entities.alerts import AlertRules
 from functions.entities.arrivals import Arrivals
 from functions.entities.facts import SESSION, told
 from functions.entities.item import Attributes
-from functions.entities.packing import assemble, narrow_row
+from functions.entities.open_facts import pack
 from functions.entities.plan import Rules
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.model import DAY_MS, HOUR_MS, SECOND_MS, EntityKey, to_iso
@@ -29,7 +29,7 @@ from tests.helpers.deployment import ENVIRONMENT, NOW, Deployment, deployed, eve
 
 TABLE: Final = ENVIRONMENT["DYNAMODB_TABLE_NAME"]
 SAMPLE: Final = Path(__file__).parents[2] / "data" / "sample-month.ndjson"
-NAMELESS: Final = assemble(narrow_row(told(SESSION, 1, NOW, subject="algebra"), 1, 0), b"", b"", [], []).blob
+NAMELESS: Final = pack([told(SESSION, 1, NOW, subject="algebra")], []).blob.replace(b"algebra\xff", b"")
 """Facts of which one refers to a name that there is not."""
 STUDENT: Final = EntityKey("student", "stu_1")
 RULES: Final = Rules()

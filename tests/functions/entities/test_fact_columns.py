@@ -1,6 +1,6 @@
-"""Packing: the stored form of facts comes back as it was, and its bytes are the same for ever."""
+"""The stored form of facts: facts come back as they were, and the same facts are the same bytes for ever."""
 
-import struct
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -9,19 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from functions.entities.fact_columns import FACTS, NOTHING, UnreadableFacts, facts_of, read
+from functions.entities.fact_frames import SESSIONS, sessions
+from functions.entities.fact_frames import things as packed_things
 from functions.entities.facts import CALL, FAILURE, SESSION, SUCCESS
-from functions.entities.packing import (
-    NOTHING,
-    SESSIONS,
-    UnreadableFacts,
-    assemble,
-    facts_of,
-    is_plain,
-    narrow_row,
-    read,
-    sessions,
-)
-from functions.entities.packing import things as packing_things
+from functions.entities.open_facts import OpenFacts
 from functions.entities.windows import THINGS
 from functions.model import DAY_MS, HOUR_MS
 from tests.helpers.deployment import NOW
@@ -60,8 +52,7 @@ folds = st.lists(
 def test_what_is_packed_comes_back_as_it_was(facts: pl.DataFrame, folded: pl.DataFrame) -> None:
     packed = pack(facts, folded, [0, 1, 2])
     unpacked, unfolded = unpack([read(packed[entity].blob) for entity in (0, 1, 2)])
-    # Narrow rows come before wide ones; `absorb` sorts what it changes.
-    assert_frame_equal(unpacked.sort("entity", "time", "kind", "id"), facts)
+    assert_frame_equal(unpacked, facts)
     assert_frame_equal(unfolded, folded)
 
 
@@ -87,21 +78,35 @@ def test_an_entity_is_packed_the_same_alone_and_among_others(facts: pl.DataFrame
 
 
 @given(states)
-def test_a_row_is_read_and_written_alone_as_among_all(facts: pl.DataFrame) -> None:
+def test_a_row_is_read_and_found_alone_as_among_all(facts: pl.DataFrame) -> None:
     packed = pack(facts, NO_HOURS, [0])[0]
-    read_back = list(facts_of(packed))
-    made = facts.filter(pl.col("entity") == 0).iter_rows(named=True)
-    assert sorted(read_back, key=lambda each: each[:3]) == sorted(map(fact, made), key=lambda each: each[:3])
-    codes: dict[str | None, int] = {name.decode(): code for code, name in enumerate(packed.subjects, 1)} | {None: 0}
-    taught: dict[str | None, int] = {name.decode(): code for code, name in enumerate(packed.tutors, 1)} | {None: 0}
-    plain = [each for each in read_back if is_plain(each)]
-    assert packed.narrow == b"".join(narrow_row(each, codes[each.subject], taught[each.tutor]) for each in plain)
+    opened = OpenFacts(packed)
+    all_facts = list(facts_of(packed))
+    assert all_facts == [fact(row) for row in facts.filter(pl.col("entity") == 0).iter_rows(named=True)]
+    assert [opened.fact(row) for row in range(len(all_facts))] == all_facts
+    assert opened.find({each.id for each in all_facts}) == {
+        (each.kind, each.id): row for row, each in enumerate(all_facts)
+    }
+    assert opened.close() is packed
+
+
+@given(states)
+def test_columns_are_as_narrow_as_their_values_and_rows_are_sorted(facts: pl.DataFrame) -> None:
+    packed = pack(facts, NO_HOURS, [0])[0]
+    columns = packed.facts.columns
+    assert tuple(columns) == FACTS
+    for column, width in zip(columns.values(), packed.facts.widths, strict=True):
+        needed = max((value.bit_length() + 7) // 8 for value in column) if column else 0
+        assert int(width) == min(fits for fits in (0, 1, 2, 4, 8) if fits >= needed)
+    keys = list(zip(columns["time"], columns["kind"], columns["id"], strict=True))
+    assert all(one < other for one, other in pairwise(keys))
+    assert not keys or keys[0][0] == 0
 
 
 @given(states, folds)
 def test_what_windows_are_made_of_is_read_from_the_bytes(facts: pl.DataFrame, folded: pl.DataFrame) -> None:
     packed = pack(facts, folded, [0, 1, 2])
-    read_back = packing_things([packed[0], packed[1], packed[2]])
+    read_back = packed_things([packed[0], packed[1], packed[2]])
     assert read_back.schema == THINGS
     assert_frame_equal(read_back, things_of(facts, folded), check_row_order=False)
 
@@ -122,9 +127,8 @@ def test_sessions_of_nobody_are_none() -> None:
 
 @pytest.mark.parametrize("entity", [0, 1, 2])
 def test_who_refers_to_a_subject_that_there_is_not_is_left_out_alone(entity: int) -> None:
-    sound = pack(rows(*NARROW, *WIDE), NO_HOURS, [0])[0]
-    beyond = fact(told(NOW))
-    torn = assemble(sound.narrow + narrow_row(beyond, len(sound.subjects) + 1, 0), b"", b"", sound.subjects, ())
+    sound = pack(rows(*REGULAR, *EXCEPTIONS), NO_HOURS, [0])[0]
+    torn = read(sound.blob.replace("Ökologie".encode() + b"\xff", b""))
     stored = [sound, sound]
     stored.insert(entity, torn)
     read_back, damaged = sessions(stored)
@@ -133,6 +137,18 @@ def test_who_refers_to_a_subject_that_there_is_not_is_left_out_alone(entity: int
     alone, _ = sessions([NOTHING if each == entity else sound for each in range(3)])
     assert read_back["entity"].unique().sort().to_list() == others
     assert_frame_equal(read_back, alone)
+    with pytest.raises(UnreadableFacts, match="facts refer to name 2 of 1"):
+        list(facts_of(torn))
+
+
+@pytest.mark.parametrize("column", ["subject", "tutor"])
+def test_facts_with_a_missing_name_are_not_renamed(column: str) -> None:
+    sound = pack(rows(told(NOW, 1, **{column: "x"}), told(NOW, 2, **{column: "y"})), NO_HOURS, [0])[0]
+    torn = OpenFacts(read(sound.blob.replace(b"y\xff", b"")))
+    torn.put(fact(told(NOW, 3, **{column: "a"})), None)
+    torn.put(fact(told(NOW, 4, **{column: "b"})), None)
+    with pytest.raises(UnreadableFacts, match=r"facts refer to name \d of \d"):
+        list(facts_of(torn.close()))
 
 
 def test_no_facts_are_no_bytes() -> None:
@@ -149,7 +165,7 @@ def test_entities_without_facts_keep_the_places_of_the_others() -> None:
     assert facts["subject"].to_list() == ["algebra", "algebra"]
 
 
-NARROW = [
+REGULAR = [
     told(NOW, 0x0123456789ABCDEF),
     told(NOW + 1, 2, kind=CALL),
     told(NOW + 2, 3, rating=45_000, outcome=SUCCESS, subject="algebra", tutor="tut_1"),
@@ -157,7 +173,7 @@ NARROW = [
     {**told(NOW + 3, 4, subject="Ökologie"), "last": NOW + 9}
     | {"rating": 0, "rating_time": NOW + 9, "outcome": FAILURE, "outcome_time": NOW + 9},
 ]
-WIDE = [
+EXCEPTIONS = [
     # Rated by an event that was not its latest, its subject and tutor named by ones that were not its earliest.
     {**told(NOW + 4, 5, rating=50_000), "last": NOW + 9, "subject": "algebra", "subject_time": NOW + 5}
     | {"tutor": "tut_1", "tutor_time": NOW + 6},
@@ -166,39 +182,43 @@ WIDE = [
 ]
 FOLDED = [(SESSION, HOUR, 300, 13_500_000, 299), (CALL, HOUR + HOUR_MS, 1, 0, 0)]
 
-NAMES = "616c6765627261ff c3966b6f6c6f676965ff 7475745f31ff"  # algebra, Ökologie, tut_1
+NAMES = "616c6765627261ff c3966b6f6c6f676965ff fe 7475745f31ff"  # algebra, Ökologie; tut_1
 GOLDEN = {
-    "narrow": (
-        rows(*NARROW),
+    "regular": (
+        rows(*REGULAR),
         NO_HOURS,
         """
-        0100000000000000 0200010018000000
-        efcdab8967452301 00000021d907a201 0000ffff00000000
-        0200000000000000 01000121d907a201 0000ffff00000000
-        0300000000000000 0c000221d907a201 0100c8af00000000
-        0400000000000000 02000321d907a201 0200000006000000
+        01
+        0400 0021d907a201 11812111
+        00010203 00010000
+        efcdab8967452301 0200000000000000 0300000000000000 0400000000000000
+        00000006 00000000c9af0100 00000201 00000102 00000100
+        0000 0000
         """
         + NAMES,
     ),
-    "wide": (
-        rows(*WIDE),
+    "exceptions": (
+        rows(*EXCEPTIONS),
         NO_HOURS,
         """
-        0100020000000000 010001000e000000
-        0500000000000000 08000421d907a201 010050c300000000
-        0921d907a2010000 0421d907a2010000 0000000000000000 0521d907a2010000 0621d907a2010000
-        0600000000000000 00000521d907a201 0000ffff00000000
-        00195709a3010000 0000000000000000 0000000000000000 0000000000000000 0000000000000000
-        616c6765627261ff 7475745f31ff
+        01
+        0200 0421d907a201 10182011
+        0001 0506 0500000000000000fbf77d0101000000 51c30000 0100 0100
+        0000
+        0100 000000000000 010110 05 01 02
+        616c6765627261ff fe 7475745f31ff
         """,
     ),
     "folded": (
         NO_ROWS,
         hours(*FOLDED),
         """
-        0100000002000000 0000000000000000
-        002a9c0700000000 2b0100002c010000 60fecd0000000000
-        012b9c0700000000 0000000001000000 0000000000000000
+        01
+        0000
+        0200 2a9c07000000 112420
+        0001 0001 2c010100 60fecd0000000000 2b010000
+        0000
+        fe
         """,
     ),
 }
@@ -214,29 +234,31 @@ def test_stored_bytes_never_change(facts: pl.DataFrame, folded: pl.DataFrame, st
     assert_frame_equal(unfolded, folded)
 
 
-def test_sections_are_stored_one_after_the_other() -> None:
-    packed = pack(rows(*NARROW, *WIDE), hours(*FOLDED), [0])[0]
-    narrow, wide, folded = (
-        bytes.fromhex(stored)[16:].removesuffix(names)
-        for (_, _, stored), names in zip(
-            GOLDEN.values(), (bytes.fromhex(NAMES), b"algebra\xfftut_1\xff", b""), strict=True
-        )
-    )
-    assert (packed.narrow, packed.wide, packed.folded) == (narrow, wide, folded)
-    header = struct.pack("<BBHIHHI", 1, 0, 2, 2, 2, 1, 24)
-    assert packed.blob == header + narrow + wide + folded + bytes.fromhex(NAMES)
-
-
 def test_names_are_stored_once_and_sorted() -> None:
-    packed = pack(rows(*NARROW, *WIDE), NO_HOURS, [0])[0]
-    assert (packed.subjects, packed.tutors) == ((b"algebra", "Ökologie".encode()), (b"tut_1",))
+    packed = pack(rows(*REGULAR, *EXCEPTIONS), NO_HOURS, [0])[0]
+    assert (packed.subjects, packed.tutors) == (("algebra", "Ökologie"), ("tut_1",))
 
 
-SOUND = pack(rows(*NARROW, *WIDE), hours(*FOLDED), [0])[0].blob
+def test_a_usual_fact_takes_22_bytes_and_a_usual_call_17() -> None:
+    start = NOW - 30 * DAY_MS
+    taught = [
+        fact(told(start + day * DAY_MS, 2**63 + day, subject="algebra", tutor="tut_1"))._replace(
+            last=start + day * DAY_MS + HOUR_MS, rating=45_000, rating_time=start + day * DAY_MS + HOUR_MS
+        )
+        for day in range(30)
+    ]
+    called = [told(start + day * DAY_MS, 2**63 + day, kind=CALL) for day in range(30)]
+    sessions_alone = pack(rows(*({"entity": 0, **each._asdict()} for each in taught)), NO_HOURS, [0])[0]
+    assert len(sessions_alone.blob) == 13 + 30 * (4 + 8 + 4 + 2 + 1 + 1) + 4 + len("algebra_tut_1__")
+    assert len(pack(rows(*called), NO_HOURS, [0])[0].blob) == 13 + 30 * (4 + 1 + 8) + 4 + 1
 
 
-def header(wide: int = 0, folded: int = 0, subjects: int = 0, tutors: int = 0, names: int = 0) -> bytes:
-    return struct.pack("<BBHIHHI", 1, 0, wide, folded, subjects, tutors, names)
+SOUND = pack(rows(*REGULAR, *EXCEPTIONS), hours(*FOLDED), [0])[0].blob
+
+
+def head(*widths: str, rows: int = 1) -> bytes:
+    """A blob up to the columns of the first table, of these widths."""
+    return b"\x01" + rows.to_bytes(2, "little") + bytes(6) + bytes.fromhex("".join(widths))
 
 
 @pytest.mark.parametrize(
@@ -244,19 +266,41 @@ def header(wide: int = 0, folded: int = 0, subjects: int = 0, tutors: int = 0, n
     [
         (b"\x02" + SOUND[1:], "facts are stored in format version 2, this release reads up to 1"),
         (b"\x00", "facts are stored in format version 0, this release reads up to 1"),
-        (SOUND[:15], "facts of 15 bytes are shorter than their header of 16"),
-        (SOUND[:-1], f"facts of {len(SOUND) - 1} bytes do not fit their header: 2 wide, 2 folded rows, 24 of names"),
-        (SOUND + b"\0" * 8, f"facts of {len(SOUND) + 8} bytes do not fit their header: 2 wide, 2 folded rows"),
-        (header(wide=3), "facts of 16 bytes do not fit their header: 3 wide, 0 folded rows"),
-        (header(folded=2**32 - 1), "facts of 16 bytes do not fit their header: 0 wide, 4294967295"),
-        (header(names=2**32 - 1), "facts of 16 bytes do not fit their header: 0 wide, 0 folded rows, 4294967295"),
-        (header(subjects=2, names=2) + b"a\xff", "facts have 1 names, their header says 2 subjects, 0 tutors"),
-        (header(subjects=1, names=1) + b"a", "facts end within a name"),
-        (header(subjects=1, names=2) + b"\xc3\xff", "facts refer to a name that is not UTF-8"),
-        (header(wide=1) + b"\xff" * 64, "facts have 0xffffffffffffffff where a time or a sum is expected"),
-        (header(folded=1) + b"\xff" * 24, "facts have 0xffffffffffffffff where a time or a sum is expected"),
+        (b"\x01", "facts of 1 bytes end within a table of 0 rows"),
+        (b"\x01\0\0", "facts of 3 bytes end within a table of 0 rows"),
+        (b"\x01\x01\0" + bytes(6), "facts of 9 bytes end within a table of 1 rows"),
+        (head("00800000"), "facts of 13 bytes end within a table of 1 rows"),
+        (head("00800000", rows=65_535) + bytes(80), "facts of 93 bytes end within a table of 65535 rows"),
+        (head("30800000"), "facts have a column time of 3 bytes a row"),
+        (head("0a800000"), "facts have a column kind of a bytes a row"),
+        (head("02800000") + bytes(16), "facts have a column kind of 2 bytes a row"),
+        (head("00800200") + bytes(16), "facts have a column outcome of 2 bytes a row"),
+        (head("01000000") + b"\x02" + bytes(5), "facts have a kind or an outcome that there is not"),
+        (head("00000100") + b"\x03" + bytes(5), "facts have a kind or an outcome that there is not"),
+        (head("80000000") + b"\xff" * 8, "facts have 0xffffffffffffffff where a time or a sum is expected"),
+        (SOUND[:-1], "facts end within a name"),
+        (SOUND + b"a", "facts end within a name"),
+        (pack(rows(*REGULAR), NO_HOURS, [0])[0].blob.replace(b"\xfe", b""), "facts end before the tutors' names"),
+        (SOUND.replace(b"\xc3\x96", b"\xc3"), "facts refer to a name that is not UTF-8"),
+        (SOUND[:50], "facts of 50 bytes end within a table of 6 rows"),
     ],
 )
 def test_unreadable_facts_say_what_is_wrong_with_them(blob: bytes, message: str) -> None:
     with pytest.raises(UnreadableFacts, match=message):
         read(blob)
+
+
+@given(states, folds, st.data())
+def test_a_damaged_blob_is_read_or_refused_and_never_stops_what_reads_it(
+    facts: pl.DataFrame, folded: pl.DataFrame, data: st.DataObject
+) -> None:
+    blob = bytearray(pack(facts, folded, [0])[0].blob or SOUND)
+    for _ in range(data.draw(st.integers(1, 3))):
+        blob[data.draw(st.integers(0, len(blob) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        stored = read(bytes(blob[: data.draw(st.integers(0, len(blob)))]))
+        packed_things([stored, read(SOUND)])
+        sessions([stored, read(SOUND)])
+        list(facts_of(stored))
+    except UnreadableFacts:
+        pass

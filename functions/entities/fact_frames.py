@@ -1,0 +1,122 @@
+"""The facts of many entities as one frame: for windows, and for the rollup. Pure."""
+
+from array import array
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Final
+
+import polars as pl
+
+from functions.entities.fact_columns import FactColumns, Table
+from functions.entities.facts import SESSION
+from functions.model import HOUR_MS
+
+SESSIONS: Final = pl.Schema(
+    {
+        "entity": pl.UInt32,
+        "id": pl.UInt64,
+        "time": pl.Int64,  # epoch ms, as are the others
+        "subject": pl.String,
+        "subject_time": pl.Int64,  # null without a subject
+        "rating": pl.UInt16,  # ten-thousandths
+        "rating_time": pl.Int64,  # null without a rating
+    }
+)
+"""One row a session of an entity."""
+
+_DTYPES: Final = {1: pl.UInt8, 2: pl.UInt16, 4: pl.UInt32, 8: pl.UInt64}
+
+
+def things(stored: Sequence[FactColumns]) -> pl.DataFrame:
+    """What windows are made of, `windows.THINGS`: every row of these entities, folded ones included."""
+    session, rating = pl.col("kind") == SESSION, pl.col("rating")
+    facts = _joined([each.facts for each in stored], "time", "kind", "lasted", "rating").select(
+        "entity",
+        session=session,
+        time=pl.col("base") + pl.col("time"),
+        last=pl.col("base") + pl.col("time") + pl.col("lasted"),
+        weight=pl.lit(1, pl.Int64),
+        rating_sum=rating - (rating > 0),
+        rating_count=(rating > 0).cast(pl.Int64),
+    )
+    if not any(each.hours.rows for each in stored):
+        return facts
+    hour = (pl.col("base") + pl.col("hour")) * HOUR_MS
+    sums = pl.col("weight", "rating_sum", "rating_count")
+    hours = _joined([each.hours for each in stored], "hour", "kind", "weight", "rating_sum", "rating_count")
+    return pl.concat([facts, hours.select("entity", sums, session=session, time=hour, last=hour).select(facts.columns)])
+
+
+def sessions(stored: Sequence[FactColumns]) -> tuple[pl.DataFrame, list[int]]:
+    """The sessions of these entities, as `SESSIONS`; folded ones have no identity and are left out.
+
+    Returns also the positions of entities that refer to a missing subject: these have no row.
+    """
+    names = ("time", "kind", "id", "lasted", "rating", "subject")
+    rows = _joined([each.facts for each in stored], *names)
+    rows = rows.with_columns(*_exceptions(stored, rows.height)).filter(pl.col("kind") == SESSION)
+    # All entities' subjects in one list: an entity's begin where those of the entities before it end.
+    counts = pl.Series([len(each.subjects) for each in stored], dtype=pl.Int64)
+    subjects = pl.Series([name for each in stored for name in each.subjects], dtype=pl.String)
+    damaged = rows.filter(pl.col("subject") > counts.gather(rows["entity"]))["entity"].unique().sort()
+    if damaged.len():
+        rows = rows.filter(~pl.col("entity").is_in(damaged.implode()))
+    begin = (counts.cum_sum() - counts).gather(rows["entity"])
+    rated, named = pl.col("rating") > 0, pl.col("subject") > 0
+    place = rows.select(pl.when(named).then(begin + pl.col("subject") - 1)).to_series()
+    time = pl.col("base") + pl.col("time")
+    found = rows.select(
+        "entity",
+        "id",
+        time=time,
+        subject=subjects.gather(place),
+        subject_time=pl.when(named).then(time + pl.col("subject_after")),
+        rating=pl.when(rated).then(pl.col("rating") - 1).cast(pl.UInt16),
+        rating_time=pl.when(rated).then(time + pl.col("lasted") - pl.col("rating_before")),
+    )
+    return found, damaged.to_list()
+
+
+def _exceptions(stored: Sequence[FactColumns], rows: int) -> list[pl.Series]:
+    """What all facts, or nearly all, have none of: `rating_before` and `subject_after`, as if they were columns."""
+    begins = accumulate((each.facts.rows for each in stored), initial=0)
+    found = [
+        (begin + row, rating_before, subject_after)
+        for begin, each in zip(begins, stored, strict=False)
+        for row, (rating_before, _, subject_after, _) in each.exceptions.items()
+    ]
+    at = [row for row, _, _ in found]
+    zeros = pl.repeat(0, rows, dtype=pl.Int64, eager=True)
+    return [
+        zeros.clone().scatter(at, [before for _, before, _ in found]).alias("rating_before"),
+        zeros.clone().scatter(at, [after for _, _, after in found]).alias("subject_after"),
+    ]
+
+
+def _joined(tables: Sequence[Table], *names: str) -> pl.DataFrame:
+    """Columns of tables, one table below the other: Int64, `id` UInt64.
+
+    With them come `entity` (UInt32), the position of each row's table, and `base` (Int64).
+    """
+    rows = sum(table.rows for table in tables)
+    numbers = {
+        "entity": b"".join([entity.to_bytes(4, "little") * table.rows for entity, table in enumerate(tables)]),
+        "base": b"".join([table.base.to_bytes(8, "little") * table.rows for table in tables]),
+        **{name: _join([table.columns[name] for table in tables]) for name in names},
+    }
+    # Each is one value of many bytes, read as an array of numbers.
+    columns = []
+    for name, column in numbers.items():
+        dtype = pl.UInt32 if name == "entity" else pl.UInt64 if name == "id" else pl.Int64
+        if rows:
+            width = _DTYPES[len(column) // rows]
+            read = pl.lit(column, pl.Binary).bin.reinterpret(dtype=pl.Array(width, rows)).explode()
+        columns.append((read if rows else pl.lit(pl.Series([], dtype=dtype))).cast(dtype).alias(name))
+    return pl.select(*columns)
+
+
+def _join(columns: Sequence["array[int]"]) -> bytes:
+    """The columns one after the other, all as wide as the widest."""
+    columns = [column for column in columns if column]
+    typecode = max((column.typecode for column in columns), key="BHIQ".index, default="B")
+    return b"".join([column if column.typecode == typecode else array(typecode, column) for column in columns])
