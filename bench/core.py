@@ -102,11 +102,11 @@ def _by_module(call: Callable[[], Any]) -> dict[str, float]:
 
 
 def _module(path: str) -> str:
-    """A module of the processor by its name, a library by its package's."""
+    """A module of `functions` by its name, a library by its package's."""
     parts = Path(path).parts
     if "site-packages" in parts:
         return parts[parts.index("site-packages") + 1]
-    return Path(path).stem if "processor" in parts else "standard library"
+    return Path(path).stem if "functions" in parts else "standard library"
 
 
 def _states(arrivals: Arrivals, items: Items) -> list[State]:

@@ -35,10 +35,10 @@ FACTS: Final[tuple[str, ...]] = (
 
 EXCEPTIONS: Final[tuple[str, ...]] = (
     "row",  # of the fact, from 0
-    "rating_before",  # last - rating_time
-    "outcome_before",  # last - outcome_time
-    "subject_after",  # subject_time - time
-    "tutor_after",  # tutor_time - time
+    "rating_time",  # epoch ms, as are the others; 0 where the fact has none
+    "outcome_time",
+    "subject_time",
+    "tutor_time",
 )
 """The columns of exceptions: facts whose rating or outcome is not of their latest event, or whose subject or tutor is
 not of their earliest. There are nearly none."""
@@ -157,7 +157,9 @@ def _read_table(names: tuple[str, ...], blob: bytes, at: int) -> tuple[Table, in
     rows = int.from_bytes(blob[at:base_at], "little")
     if not rows and base_at <= len(blob):
         return _EMPTY[names], base_at
-    widths, row_bytes, places = _layout(names, blob[widths_at:begin] if begin <= len(blob) else bytes(len(names)))
+    if begin > len(blob):
+        raise UnreadableFacts(f"facts of {len(blob)} bytes are shorter than their header")
+    widths, row_bytes, places = _layout(names, blob[widths_at:begin])
     end = begin + rows * row_bytes
     if end > len(blob):
         raise UnreadableFacts(f"facts of {len(blob)} bytes end within a table of {rows} rows")
@@ -305,22 +307,22 @@ def fact_of(
 ) -> Fact:
     """The fact of a row of `FACTS` and, where it has one, of `EXCEPTIONS`; raises as `facts_of` does."""
     time, kind, identity, lasted, rating, outcome, subject, tutor = values
-    rating_before, outcome_before, subject_after, tutor_after = exception or (0, 0, 0, 0)
     time += base
     last = time + lasted
+    rating_time, outcome_time, subject_time, tutor_time = exception or (last, last, time, time)
     return Fact(
         kind,
         identity,
         time,
         last,
         rating - 1 if rating else None,
-        last - rating_before if rating else None,
+        rating_time if rating else None,
         outcome,
-        last - outcome_before if outcome else None,
+        outcome_time if outcome else None,
         _name(subjects, subject),
-        time + subject_after if subject else None,
+        subject_time if subject else None,
         _name(tutors, tutor),
-        time + tutor_after if tutor else None,
+        tutor_time if tutor else None,
     )
 
 

@@ -70,27 +70,26 @@ def sessions(stored: Sequence[FactColumns]) -> tuple[pl.DataFrame, list[int]]:
         "id",
         time=time,
         subject=subjects.gather(place),
-        subject_time=pl.when(named).then(time + pl.col("subject_after")),
+        subject_time=pl.when(named).then(pl.coalesce("subject_time", time)),
         rating=pl.when(rated).then(pl.col("rating") - 1).cast(pl.UInt16),
-        rating_time=pl.when(rated).then(time + pl.col("lasted") - pl.col("rating_before")),
+        rating_time=pl.when(rated).then(pl.coalesce("rating_time", time + pl.col("lasted"))),
     )
     return found, damaged.to_list()
 
 
 def _exceptions(stored: Sequence[FactColumns], rows: int) -> list[pl.Series]:
-    """What all facts, or nearly all, have none of: `rating_before` and `subject_after`, as if they were columns."""
+    """The `rating_time` and `subject_time` of exceptions, null for all other facts."""
     begins = accumulate((each.facts.rows for each in stored), initial=0)
     found = [
-        (begin + row, rating_before, subject_after)
+        (begin + row, rating_time, subject_time)
         for begin, each in zip(begins, stored, strict=False)
-        for row, (rating_before, _, subject_after, _) in each.exceptions.items()
+        for row, (rating_time, _, subject_time, _) in each.exceptions.items()
+        if row < each.facts.rows
     ]
-    at = [row for row, _, _ in found]
-    zeros = pl.repeat(0, rows, dtype=pl.Int64, eager=True)
-    return [
-        zeros.clone().scatter(at, [before for _, before, _ in found]).alias("rating_before"),
-        zeros.clone().scatter(at, [after for _, _, after in found]).alias("subject_after"),
-    ]
+    places, *times = zip(*found, strict=True) if found else ([], [], [])
+    nulls = pl.repeat(None, rows, dtype=pl.Int64, eager=True)
+    names = ("rating_time", "subject_time")
+    return [nulls.clone().scatter(places, values).alias(name) for name, values in zip(names, times, strict=True)]
 
 
 def _joined(tables: Sequence[Table], *names: str) -> pl.DataFrame:

@@ -172,16 +172,10 @@ class OpenFacts:
     def _row(self, fact: Fact) -> tuple[int, ...]:
         """A fact as a row of `FACTS`; notes its exception, if there is one."""
         kind, identity, time, last, rating, rated, outcome, ended, subject, named, tutor, taught = fact
-        exception = (
-            0 if rated is None else last - rated,
-            0 if ended is None else last - ended,
-            0 if named is None else named - time,
-            0 if taught is None else taught - time,
-        )
-        if any(exception):
-            self._exceptions[kind, identity] = exception
-        else:
+        if {rated, ended} <= {None, last} and {named, taught} <= {None, time}:
             self._exceptions.pop((kind, identity), None)
+        else:
+            self._exceptions[kind, identity] = (rated or 0, ended or 0, named or 0, taught or 0)
         positions = (self._subjects.position(subject), self._tutors.position(tutor))
         return (
             time - self._base,
