@@ -159,22 +159,33 @@ def _read_table(names: tuple[str, ...], blob: bytes, at: int) -> tuple[Table, in
         return _EMPTY[names], base_at
     if begin > len(blob):
         raise UnreadableFacts(f"facts of {len(blob)} bytes are shorter than their header")
-    widths, row_bytes, places = _layout(names, blob[widths_at:begin])
-    end = begin + rows * row_bytes
+    layout = _layout(names, blob[widths_at:begin])
+    end = begin + rows * layout.row_bytes
     if end > len(blob):
         raise UnreadableFacts(f"facts of {len(blob)} bytes end within a table of {rows} rows")
     columns = {}
-    for name, before, width, typecode in places:
+    for name, before, width, typecode in layout.places:
         column = begin + rows * before
         columns[name] = array(typecode, blob[column : column + rows * width] if width else bytes(rows))
-        if width == 8 and name != "id" and (most := max(columns[name])) >= _TOO_LARGE:
+    for name in layout.bounded:
+        if (most := max(columns[name])) >= _TOO_LARGE:
             raise UnreadableFacts(f"facts have {most:#x} where a time or a sum is expected")
-    return Table(int.from_bytes(blob[base_at:widths_at], "little"), columns, rows, widths), end
+    return Table(int.from_bytes(blob[base_at:widths_at], "little"), columns, rows, layout.widths), end
+
+
+class _Layout(NamedTuple):
+    """Where a table has its columns."""
+
+    widths: str
+    row_bytes: int
+    places: Sequence[tuple[str, int, int, str]]
+    """Of each column its name, the bytes a row of those before it, its width, and its typecode in memory."""
+    bounded: Sequence[str]
+    """The columns that are wide enough for what is no time and no sum."""
 
 
 @lru_cache(4_096)
-def _layout(names: tuple[str, ...], stored: bytes) -> tuple[str, int, Sequence[tuple[str, int, int, str]]]:
-    """Widths; bytes a row; of each column its name, the bytes a row of those before it, its own, and its typecode."""
+def _layout(names: tuple[str, ...], stored: bytes) -> _Layout:
     widths = stored.hex()[: len(names)]
     places, row_bytes = [], 0
     for name, digit in zip(names, widths, strict=True):
@@ -182,7 +193,7 @@ def _layout(names: tuple[str, ...], stored: bytes) -> tuple[str, int, Sequence[t
             raise UnreadableFacts(f"facts have a column {name} of {digit} bytes a row")
         places.append((name, row_bytes, int(digit), _TYPECODES[int(digit)]))
         row_bytes += int(digit)
-    return widths, row_bytes, places
+    return _Layout(widths, row_bytes, places, [name for name, _, width, _ in places if width == 8 and name != "id"])
 
 
 def _read_names(section: bytes) -> tuple[str, ...]:
@@ -243,20 +254,13 @@ def table(base: int, columns: Columns) -> Table:
         return Table(0, columns, 0, "0" * len(columns))
     if shift := columns[first][0]:
         columns[first] = array(columns[first].typecode, [value - shift for value in columns[first]])
-    columns = {name: _narrow(column) for name, column in columns.items()}
-    widths = [
-        "0" if column.itemsize == 1 and not column.tobytes().strip(b"\0") else str(column.itemsize)
-        for column in columns.values()
-    ]
-    return Table(base + shift, columns, rows, "".join(widths))
-
-
-def _narrow(column: "array[int]") -> "array[int]":
-    """A column in as few bytes a row as its largest value needs."""
-    half = 4 * column.itemsize
-    if column.itemsize == 1 or column[-1] >> half or any(value >> half for value in column):
-        return column
-    return _narrow(array(_TYPECODES[column.itemsize // 2], column))
+    widths = ""
+    for name, column in columns.items():
+        half = 4 * column.itemsize
+        if half > 4 and not (column[-1] >> half or any(value >> half for value in column)):
+            columns[name] = column = column_of(column)  # a narrower one would do
+        widths += "0" if column.itemsize == 1 and not column.tobytes().strip(b"\0") else str(column.itemsize)
+    return Table(base + shift, columns, rows, widths)
 
 
 def column_of(values: Iterable[int]) -> "array[int]":
@@ -266,8 +270,12 @@ def column_of(values: Iterable[int]) -> "array[int]":
     array('H', [1, 256])
     """
     values = list(values)
-    most = max(values, default=0)
-    return array(next(typecode for width, typecode in _TYPECODES.items() if most >> 8 * width == 0), values)
+    return array(typecode_of(max(values, default=0)), values)
+
+
+def typecode_of(most: int) -> str:
+    """The typecode of the narrowest column that holds a value."""
+    return next(typecode for width, typecode in _TYPECODES.items() if most >> 8 * width == 0)
 
 
 _EMPTY: Final = {names: table(0, {name: array("B") for name in names}) for names in (FACTS, HOURS, EXCEPTIONS)}

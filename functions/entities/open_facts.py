@@ -18,6 +18,7 @@ from functions.entities.fact_columns import (
     column_of,
     fact_of,
     table,
+    typecode_of,
 )
 from functions.entities.facts import Fact
 from functions.model import HOUR_MS
@@ -64,7 +65,7 @@ class _Names:
         positions = dict(zip(kept, count(1), strict=False))
         moved = [0, *(positions.get(name, 0) for name in names)]
         try:
-            column = column_of(map(moved.__getitem__, column))
+            column = array(typecode_of(len(kept)), [moved[position] for position in column])
         except IndexError:
             raise self._missing(column) from None
         self.names = kept
@@ -172,7 +173,8 @@ class OpenFacts:
     def _row(self, fact: Fact) -> tuple[int, ...]:
         """A fact as a row of `FACTS`; notes its exception, if there is one."""
         kind, identity, time, last, rating, rated, outcome, ended, subject, named, tutor, taught = fact
-        if {rated, ended} <= {None, last} and {named, taught} <= {None, time}:
+        of_latest, of_earliest = (None, last), (None, time)
+        if rated in of_latest and ended in of_latest and named in of_earliest and taught in of_earliest:
             self._exceptions.pop((kind, identity), None)
         else:
             self._exceptions[kind, identity] = (rated or 0, ended or 0, named or 0, taught or 0)
