@@ -147,3 +147,12 @@ def test_what_is_told_twice_is_said_to_be_repeated() -> None:
     first = take(None, [begun, ended, ended])
     assert first.repeated == {0: 1}
     assert take(first, [begun, told(NOW, 2)]).repeated == {0: 1}
+
+
+def test_an_exception_that_a_later_event_makes_regular_is_stored_as_regular() -> None:
+    rated, seen = told(NOW - 2 * HOUR_MS, rating=10_000), told(NOW - HOUR_MS)
+    odd = take(None, [rated, seen])
+    assert len(odd.stored[0].exceptions) == 1
+    regular = take(odd, [told(NOW, rating=20_000)])
+    assert not regular.stored[0].exceptions
+    assert regular.stored == take(None, [rated, seen, told(NOW, rating=20_000)]).stored

@@ -5,11 +5,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from functions.entities.fact_columns import NOTHING
 from functions.entities.facts import CALL, RETENTION_MS, SESSION
 from functions.entities.folding import BYTES_AFTER_FOLD, MOST_BYTES, MOST_ROWS, ROWS_AFTER_FOLD
 from functions.model import DAY_MS, HOUR_MS
 from tests.helpers.deployment import NOW
-from tests.helpers.frames import HALF_HOUR, Taken, many, take, told
+from tests.helpers.frames import HALF_HOUR, NO_ROWS, Taken, hours, many, pack, take, told
 
 
 def stored_size(state: Taken) -> int:
@@ -131,3 +132,10 @@ def test_a_hundred_thousand_sessions_in_30_days_stay_small_and_right_to_the_hour
     for edge in (NOW - days * DAY_MS + off for days in (7, 14, 30) for off in (0, 1, HALF_HOUR, HOUR_MS - 1)):
         count = sum(time > edge for time in counted)
         assert sum(time >= edge + HOUR_MS for time in times) <= count <= sum(time > edge for time in times)
+
+
+def test_an_hour_that_is_alone_leaves_to_the_millisecond() -> None:
+    stored = pack(NO_ROWS, hours((SESSION, NOW // HOUR_MS * HOUR_MS, 3, 0, 0)), [0])[0]
+    leaves = NOW // HOUR_MS * HOUR_MS + RETENTION_MS
+    assert take(Taken([stored]), [], leaves - 1).stored == [stored]
+    assert take(Taken([stored]), [], leaves).stored == [NOTHING]
