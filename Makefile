@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REQUIREMENTS := requirements.txt requirements-dev.txt functions/requirements.txt policy/requirements.txt
 
-.PHONY: help demo test quick soak bench lint layer sample clean
+.PHONY: help demo test quick mutants soak bench lint layer sample clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,9 @@ test: $(VENV)/ready ## Run all tests; those of the report page need Chromium
 
 quick: $(VENV)/ready ## Check what a change touches, in under a minute (SINCE=revision, default HEAD)
 	@$(BIN)/python -m tools.quick $(SINCE)
+
+mutants: $(VENV)/ready ## Change the functions' code in one place at a time and see whether a test notices (ONLY=file, SAMPLE=n)
+	@$(BIN)/python -m tools.mutate $(or $(ONLY),functions) $(addprefix --sample ,$(SAMPLE))
 
 soak: $(VENV)/ready ## Try to break it with random faults (SECONDS=300, or SCHEDULES=n from SEED=n on)
 	@SECONDS="$(SECONDS)" SCHEDULES="$(SCHEDULES)" SEED="$(SEED)" $(BIN)/python -m proof.soak

@@ -9,16 +9,16 @@ import random
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from functions.model import DAY_MS, Record
+from functions.model import DAY_MS, Record, to_iso
 from functions.rollup import handler as rollup
 from functions.rollup import partitions
 from proof import oracle
 from proof.world import EVERY_ALERT, environment_of
-from tests.helpers.deployment import NOW, Deployment, deployed, record
-from tests.helpers.recomputation import AS_SHIPPED, expected_of, facts, public, recomputed
+from tests.helpers.deployment import NOW, Deployment, deployed, event_json, record
+from tests.helpers.recomputation import AS_SHIPPED, expected_of, facts, forgets_a_part, public, recomputed
 from tests.helpers.strategies import streams
 
 RANDOM = st.randoms(use_true_random=False)
@@ -78,6 +78,7 @@ def test_metrics_equal_the_recomputation_however_records_are_delivered(
 def test_roll_and_rollup_keep_metrics_true_as_time_passes(
     stream: list[bytes], steps: list[int], rules: oracle.Rules
 ) -> None:
+    assume(not forgets_a_part(stream))
     records = [record(data, position) for position, data in enumerate(stream)]
     with deployed(environment_of(rules)) as deployment:
         deployment.deliver(*records)
@@ -88,6 +89,27 @@ def test_roll_and_rollup_keep_metrics_true_as_time_passes(
             assert deployment.rollup()["as_of"] == deployment.clock.ms
             expected = recomputed(records, deployment.clock.ms, rules, rolled_up=True)
             assert public(deployment) == expected_of(deployment, expected)
+
+
+def test_a_part_that_one_item_forgets_is_no_part_of_the_session_any_more() -> None:
+    """The limit that `forgets_a_part` describes, as docs/design.md states it."""
+    stream = [
+        event_json(
+            "session_completed", {"session_id": "s", "student_id": "stu_2"}, timestamp=to_iso(NOW - 30 * DAY_MS)
+        ),
+        event_json(
+            "session_started", {"session_id": "s", "student_id": "stu_1", "subject": "a"}, timestamp=to_iso(NOW)
+        ),
+    ]
+    assert forgets_a_part(stream)
+    with deployed() as deployment:
+        deployment.deliver(*stream)
+        deployment.rollup()
+        assert public(deployment)["subject", "a"]["sessions_30d"] == 0, "30 days ago, at its earliest event"
+        deployment.clock.ms += 2 * DAY_MS
+        deployment.roll()
+        deployment.rollup()
+        assert public(deployment)["subject", "a"]["sessions_30d"] == 1, "2 days ago, at the event that is left"
 
 
 @given(streams)
