@@ -1,6 +1,5 @@
 """The table: reads in hundreds, writes in twenty-fives, each statement with a fate of its own. Retries are counted."""
 
-import struct
 from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any
@@ -131,11 +130,14 @@ def test_past_the_deadline_unprocessed_keys_are_not_asked_for_again(faults: Faul
     assert len(faults.made[READ]) == 1
 
 
+ONE_FACT_AFTER_ALL_TIME = bytes.fromhex("01 0100 000000000000 80000000 ffffffffffffffff 0000 0000 fe")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"facts": {"B": b"\x09" + bytes(31)}}, "facts are stored in format version 9"),
-        ({"facts": {"B": b"\x01" + bytes(30)}}, "do not fit their header"),
+        ({"facts": {"B": b"\x01" + bytes(30)}}, "facts end before the tutors' names"),
         ({"alerts": {"M": {"low_health_score": {"M": {"mood": {"S": "low"}}}}}}, "mood"),
         ({"reported": {"M": {"reported_at": {"S": "yesterday"}}}}, "yesterday"),
         ({"alert_episodes": {"M": {"low_health_score": {"L": []}}}}, "mapping"),
@@ -146,7 +148,10 @@ def test_past_the_deadline_unprocessed_keys_are_not_asked_for_again(faults: Faul
         ({"folded_before": {"S": "monday"}}, "folded_before is 'monday'"),
         ({"outbox": {"L": [{"S": "{}"}]}}, "timestamp"),
         ({"outbox": {"L": [{"S": "told"}]}}, "JSONDecodeError"),
-        ({"facts": {"B": struct.pack("<BBHIHHI", 1, 0, 1, 0, 0, 0, 0) + b"\xff" * 64}}, "0xffffffffffffffff"),
+        (
+            {"facts": {"B": bytes.fromhex("01 0100 000000000000 80000000 ffffffffffffffff 0000 0000 fe")}},
+            "0xffffffffffffffff",
+        ),
     ],
 )
 def test_an_unreadable_item_is_failed_and_its_neighbours_are_read(

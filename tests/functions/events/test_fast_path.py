@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from functions.events import validate as validation
 from functions.events.decode import decode
-from functions.events.validate import RULES, parse_time, validate
+from functions.events.fields import RULES
+from functions.events.times import parse_time
+from functions.events.usual import Usual
+from functions.events.validate import validate
 from functions.model import InvalidRecord, from_iso
 from proof import oracle
 from tests.helpers.deployment import NOW, event_json, record
@@ -31,7 +34,7 @@ def outcome(body: object) -> tuple[str, ...]:
 
 
 def the_longer_way(body: object) -> tuple[str, ...]:
-    with patch.object(validation._Usual, "fields", return_value=None):
+    with patch.object(Usual, "fields", return_value=None):
         return outcome(body)
 
 

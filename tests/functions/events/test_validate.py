@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 
 from functions.events.decode import decode
-from functions.events.validate import RULES, parse_time, validate
+from functions.events.fields import RULES
+from functions.events.times import parse_time
+from functions.events.validate import validate
 from functions.model import Event, InvalidRecord, to_iso
 from proof import oracle
 from tests.helpers.deployment import NOW, record
