@@ -23,9 +23,10 @@ from bench.windows_core import Kept, Said, measured, said
 from bench.worker import TABLE
 from bench.workload import BATCHES, DAY_MS, NOW, Population, Told, Workload, delivery
 from functions.entities.arrivals import Arrivals, gather
+from functions.entities.attribute_values import Attributes
 from functions.entities.fact_columns import NOTHING
 from functions.entities.facts import SESSION
-from functions.entities.item import Attributes, State, parse
+from functions.entities.item import State, parse
 from functions.entities.plan import Rules, plan
 from functions.events.decode import decode, read_records
 from functions.model import EntityKey

@@ -10,9 +10,10 @@ from typing import Any
 import polars as pl
 
 from functions.entities import fact_columns, fact_frames
+from functions.entities.attribute_values import Attributes, from_attribute
 from functions.entities.fact_columns import UnreadableFacts
 from functions.entities.facts import Fact
-from functions.entities.item import INTERNAL, Attributes, State, from_attribute
+from functions.entities.item import INTERNAL, State
 from functions.entities.open_facts import pack
 from functions.model import SECOND_MS, from_iso
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from functions.aws.due_index import DUE_INDEX, DueItem, due_items
-from functions.entities.item import to_attribute
+from functions.entities.attribute_values import to_attribute
 from functions.model import EntityType
 from ops import items
 from ops.aws import UserError

@@ -22,16 +22,17 @@ from functions.aws.observability import logger
 from functions.aws.quarantine import PREFIX
 from functions.entities import fact_columns
 from functions.entities.arrivals import gather
+from functions.entities.attribute_values import from_attribute
 from functions.entities.facts import RETENTION_MS
-from functions.entities.item import INTERNAL, from_attribute, parse
+from functions.entities.item import INTERNAL, parse
 from functions.environment import written
 from functions.events.decode import decode, read_records
 from functions.model import DAY_MS, SECOND_MS, ceil_div, from_iso
 from functions.processor import handler, roll
 from functions.processor.roll import RollIncomplete
 from functions.rollup import handler as rollup
-from functions.rollup import partitions
-from functions.rollup.handler import RollupIncomplete
+from functions.rollup import scan, spool
+from functions.rollup.scan import RollupIncomplete
 from ops.quarantine import redrive, stored_objects
 from proof import oracle
 from proof.faults import FaultyAws, Killed
@@ -337,9 +338,9 @@ def world(rules: oracle.Rules = _AS_SHIPPED, **mapping: Any) -> Iterator[World]:
         warnings.simplefilter("ignore", UserWarning)  # of a function that died before it had metrics to publish
         stack.enter_context(process(_ENVIRONMENT | environment_of(rules), made.aws.client, lambda: made.now_ms))
         stack.enter_context(mock.patch.object(parallel, "_pool", _Inline))
-        stack.enter_context(mock.patch.object(rollup, "ThreadPoolExecutor", _Inline))
-        stack.enter_context(mock.patch.object(rollup, "PARALLEL_CALLS", _SEGMENTS))
-        stack.enter_context(mock.patch.object(partitions, "_FEWEST", _PARTITIONS))
+        stack.enter_context(mock.patch.object(scan, "ThreadPoolExecutor", _Inline))
+        stack.enter_context(mock.patch.object(scan, "PARALLEL_CALLS", _SEGMENTS))
+        stack.enter_context(mock.patch.object(spool, "_FEWEST", _PARTITIONS))
         logger.setLevel("CRITICAL")
         stack.callback(logger.setLevel, level)
         yield made

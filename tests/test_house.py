@@ -100,7 +100,6 @@ def test_no_test_imports_another() -> None:
 
 MOST_LINES, LONGEST_FUNCTION = 400, 60
 LONGER = {
-    "functions/rollup/handler.py": "scan, reduction and end of a rollup, still to be parted",
     "bench/peers/engines.py:bytewax_flow": "a flow reads from its source to its sink",
     "components/functions.py:make_function": "a list of arguments, half of it their declaration",
     "components/rollup.py:__init__": "statements and functions, with the state machine and without",

@@ -6,7 +6,8 @@ The roll and the operators' commands read it here and nowhere else. Nothing is w
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from functions.entities.item import entity_key, from_attribute
+from functions.entities.attribute_values import from_attribute
+from functions.entities.item import entity_key
 from functions.model import EntityKey
 
 DUE_INDEX: Final = "DueIndex"

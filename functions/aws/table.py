@@ -14,7 +14,8 @@ from functions.aws.deadline import Deadline
 from functions.aws.observability import logger
 from functions.aws.parallel import chunks, in_parallel
 from functions.aws.retry import attempts
-from functions.entities.item import Attributes, State, entity_key, key_attributes, parse
+from functions.entities.attribute_values import Attributes
+from functions.entities.item import State, entity_key, key_attributes, parse
 from functions.entities.plan import Write
 from functions.model import EntityKey
 

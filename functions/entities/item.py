@@ -9,18 +9,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from functions.entities import fact_columns
 from functions.entities.alerts import NO_ALERTS, Alerts, Episodes, Firing, Notification
+from functions.entities.attribute_values import Attributes, from_attribute, plain, to_attribute
 from functions.entities.fact_columns import FactColumns
 from functions.entities.facts import FAILURE, SUCCESS, UNKNOWN
 from functions.entities.registers import AVAILABILITY, REPORTED, FirstSession, Register, high_demand
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.model import EntityKey, EntityType, from_iso, to_iso
-
-AttributeValue = dict[str, Any]
-Attributes = dict[str, AttributeValue]
 
 WHEN_WRITTEN: Final = frozenset({"version", "as_of", "last_updated"})
 """Attributes that say when an item was written; they alone are no reason to write it."""
@@ -211,8 +209,8 @@ def public_metrics(state: State, measured: Mapping[str, Any]) -> dict[str, Any]:
     public: dict[str, Any] = {}
     if kind in ("student", "tutor"):
         public = {name: measured[name] for name in _FIGURES[kind]}
-        public["health_score"] = _plain(measured["health_score"])
-        public["avg_rating"] = _plain(measured["avg_rating"] / 10_000)
+        public["health_score"] = plain(measured["health_score"])
+        public["avg_rating"] = plain(measured["avg_rating"] / 10_000)
     elif kind == "region":
         for name in ("available_tutors", "active_students"):
             public[name] = sum(each.value.get(name, 0) for each in registers.values())
@@ -235,10 +233,6 @@ def _register_attributes(state: State) -> dict[str, Any]:
 
 def _with_time(register: Register, name: str) -> dict[str, Any]:
     return {**register.value, name: to_iso(register.time)}
-
-
-def _plain(value: float) -> float:
-    return int(value) if float(value).is_integer() else value
 
 
 def attributes_of(
@@ -285,8 +279,8 @@ def attributes_of(
     if totals is not None and totals is before.totals:
         kept += (ROLLED_UP, *TOTALS_ATTRIBUTES[state.key.entity_type])
     elif totals is not None:
-        known = {name: _plain(value) for name in _ROLLED_UP if (value := getattr(totals, name)) is not None}
-        item |= {name: _plain(value) for name, value in totals.figures.items()} | {ROLLED_UP: known}
+        known = {name: plain(value) for name in _ROLLED_UP if (value := getattr(totals, name)) is not None}
+        item |= {name: plain(value) for name, value in totals.figures.items()} | {ROLLED_UP: known}
     if state.folded_before is not None:
         item["folded_before"] = state.folded_before
     attributes = {name: to_attribute(value) for name, value in item.items()}
@@ -325,49 +319,60 @@ def entity_key(attributes: Attributes) -> EntityKey:
     return EntityKey(from_attribute(attributes["entity_type"]), from_attribute(attributes["entity_id"]))
 
 
-def to_attribute(value: Any) -> AttributeValue:
-    """A plain value as a DynamoDB attribute value."""
-    kind = type(value)
-    if kind is str:
-        return {"S": value}
-    if kind is int or kind is float:
-        return {"N": repr(value)}
-    if kind is bool:
-        return {"BOOL": value}
-    if kind is dict:
-        return {"M": {name: to_attribute(each) for name, each in value.items()}}
-    if kind is list or kind is tuple:
-        return {"L": [to_attribute(each) for each in value]}
-    raise TypeError(
-        f"{type(value).__name__} {value!r} has no attribute value; allowed: bool, str, int, float, dict, list"
+UNREADABLE: Final = (KeyError, ValueError, TypeError, AttributeError)
+"""What `parse` and `parse_scanned` raise for an item that is not what `attributes_of` writes."""
+_SCANNED: Final = (
+    "entity_id",
+    "entity_type",
+    "facts",
+    ROLLED_UP,
+    *(f"first_session.{name}" for name in ("time", "subject", "tutor_id", "outcome")),
+    *dict.fromkeys(name for names in TOTALS_ATTRIBUTES.values() for name in names),
+)
+_PLACEHOLDERS: Final = {name: f"#{name}" for path in _SCANNED for name in path.split(".")}
+"""Some names, such as `time`, are reserved words of DynamoDB's expressions."""
+SCAN_PROJECTION: Final = {
+    "ProjectionExpression": ", ".join(".".join(map(_PLACEHOLDERS.__getitem__, path.split("."))) for path in _SCANNED),
+    "ExpressionAttributeNames": {placeholder: name for name, placeholder in _PLACEHOLDERS.items()},
+}
+"""The arguments of a Scan that reads only what a rollup needs. DynamoDB bills whole items, but sends less."""
+
+
+class ScannedFirst(NamedTuple):
+    """What a rollup reads of a student's first session."""
+
+    time: int
+    subject: str | None
+    tutor_id: str | None
+    outcome: int
+
+
+class ScannedItem(NamedTuple):
+    """What a rollup reads of an item."""
+
+    key: EntityKey
+    facts: FactColumns
+    first_session: ScannedFirst | None
+    totals: Totals | None
+
+
+def parse_scanned(attributes: Attributes) -> ScannedItem:
+    """Parse an item that was scanned with `SCAN_PROJECTION`; other attributes are ignored.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError, AttributeError
+        When one of them is not what `attributes_of` writes.
+    """
+    key = entity_key(attributes)
+    first = from_attribute(attributes["first_session"]) if "first_session" in attributes else None
+    return ScannedItem(
+        key,
+        fact_columns.read(bytes(attributes["facts"]["B"])) if "facts" in attributes else fact_columns.NOTHING,
+        None if first is None else _parse_scanned_first(first),
+        parse_totals(key.entity_type, attributes),
     )
 
 
-def from_attribute(attribute: AttributeValue) -> Any:
-    """The inverse of `to_attribute`; whole numbers are ints."""
-    ((kind, value),) = attribute.items()
-    if kind == "S":
-        return value
-    if kind == "N":
-        return int(value) if value.lstrip("-").isdigit() else _plain(float(value))
-    if kind == "M":
-        return {name: from_attribute(each) for name, each in value.items()}
-    if kind == "L":
-        return [from_attribute(each) for each in value]
-    return value
-
-
-def _is_whole(number: AttributeValue) -> bool:
-    text: str = number["N"]
-    return text.lstrip("-").isdigit()
-
-
-def differs(before: AttributeValue | None, after: AttributeValue | None) -> bool:
-    """Whether two attribute values are not the same value, however their numbers are written."""
-    if before == after:
-        return False
-    if before is None or after is None or before.keys() != after.keys():
-        return True
-    if "N" in before and _is_whole(before) and _is_whole(after):
-        return True  # whole numbers are written in one way
-    return "B" in before or from_attribute(before) != from_attribute(after)
+def _parse_scanned_first(stored: Mapping[str, Any]) -> ScannedFirst:
+    return ScannedFirst(stored["time"], stored.get("subject"), stored.get("tutor_id"), OUTCOME_CODES[stored["outcome"]])

@@ -13,16 +13,9 @@ from functions.entities import alerts, fact_frames, registers, totals
 from functions.entities.absorb import absorb
 from functions.entities.alerts import AlertRules, EntityFigures
 from functions.entities.arrivals import Arrivals
+from functions.entities.attribute_values import Attributes, differs
 from functions.entities.facts import SESSION, Fact
-from functions.entities.item import (
-    WHEN_WRITTEN,
-    Attributes,
-    State,
-    attributes_of,
-    differs,
-    public_metrics,
-    with_outbox,
-)
+from functions.entities.item import WHEN_WRITTEN, State, attributes_of, public_metrics, with_outbox
 from functions.entities.registers import REPORTED, FirstSession, Register, high_demand
 from functions.entities.windows import STANDING, measure, run
 from functions.model import SECOND_MS, EntityKey, Rejection, ceil_div, to_iso

@@ -1,6 +1,6 @@
 """What the rollup's state machine calls for each part of the table: reads it, and leaves what it says in S3.
 
-One step of a rollup that is too large for one function; what is done is `rollup`'s, where it stands is `runs`'.
+One step of a rollup that is too large for one function; `scan` does the work, and `runs` knows where everything is.
 """
 
 import io
@@ -11,10 +11,10 @@ from typing import Any
 from functions.aws.deadline import Deadline
 from functions.aws.observability import logger
 from functions.aws.parallel import in_parallel
-from functions.rollup import handler as rollup
-from functions.rollup import partitions, runs
-from functions.rollup.partitions import Spool
+from functions.rollup import runs
 from functions.rollup.runs import Run
+from functions.rollup.scan import read_export, scan
+from functions.rollup.spool import Spool, copies
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -44,13 +44,13 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, int]:
         directory = Path(temporary)
         spool = Spool(directory / "copies", run.partitions)
         if "file" in source:
-            scanned = rollup.read_export(runs.lines(source["file"]), run.as_of, spool, deadline)
+            scanned = read_export(runs.lines(source["file"]), run.as_of, spool, deadline)
         else:
-            scanned = rollup.scan(run.as_of, spool, deadline, source["part"], source["parts"])
+            scanned = scan(run.as_of, spool, deadline, source["part"], source["parts"])
 
         def put(partition: int) -> None:
             body = io.BytesIO()
-            partitions.copies(directory / "copies", partition).collect().write_parquet(body, compression="lz4")
+            copies(directory / "copies", partition).collect().write_parquet(body, compression="lz4")
             run.put(runs.copies_of(partition, source["number"]), body.getvalue())
 
         in_parallel(put, range(run.partitions))

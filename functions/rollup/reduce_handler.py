@@ -1,6 +1,6 @@
 """What the rollup's state machine calls for each identity partition: sums what all parts of the table have of it.
 
-One step of a rollup that is too large for one function; what is done is `rollup`'s, where it stands is `runs`'.
+One step of a rollup that is too large for one function; `finish` does the work, and `runs` knows where everything is.
 """
 
 import io
@@ -10,8 +10,8 @@ from typing import Any
 
 from functions.aws.deadline import Deadline
 from functions.aws.observability import logger
-from functions.rollup import handler as rollup
 from functions.rollup import runs
+from functions.rollup.finish import reduce
 from functions.rollup.runs import Run
 
 
@@ -41,7 +41,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     with TemporaryDirectory(prefix="rollup-") as temporary:
         directory = Path(temporary)
         run.get_files([runs.copies_of(partition, source) for source in range(run.sources)], directory)
-        daily = rollup.reduce(directory / "copies", [partition], run.as_of, deadline)
+        daily = reduce(directory / "copies", [partition], run.as_of, deadline)
     body = io.BytesIO()
     daily.write_parquet(body)
     run.put(runs.daily_of(partition), body.getvalue())

@@ -19,7 +19,7 @@ from functions.aws.clients import client
 from functions.aws.config import config
 from functions.aws.parallel import in_parallel
 from functions.model import MINUTE_MS, SECOND_MS
-from functions.rollup.partitions import name
+from functions.rollup.spool import name
 
 EXPORTS: Final = "exports/"
 """Where in the same bucket a table's exports are looked for."""

@@ -11,18 +11,9 @@ from typing import Any, Final
 import polars as pl
 from botocore.exceptions import ClientError
 
+from functions.entities.attribute_values import Attributes, AttributeValue, from_attribute
 from functions.entities.facts import CALL, RETENTION_MS, SESSION, Fact
-from functions.entities.item import (
-    OUTCOME_CODES,
-    ROLLED_UP,
-    Attributes,
-    AttributeValue,
-    State,
-    entity_key,
-    from_attribute,
-    key_attributes,
-    parse,
-)
+from functions.entities.item import OUTCOME_CODES, ROLLED_UP, State, entity_key, key_attributes, parse
 from functions.entities.plan import Rules
 from functions.entities.windows import DAYS_7, DAYS_14, DAYS_30
 from functions.model import DAY_MS, ENTITY_TYPES, EntityKey, EntityType, to_iso

@@ -13,7 +13,8 @@ from typing import Any, Final, Literal
 from botocore.exceptions import ClientError
 
 from functions.aws.parallel import chunks, in_parallel
-from functions.entities.item import Attributes, key_attributes
+from functions.entities.attribute_values import Attributes
+from functions.entities.item import key_attributes
 from functions.model import EntityKey
 from ops.items import plain_values
 from ops.quarantine import stored_objects

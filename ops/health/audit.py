@@ -20,16 +20,8 @@ from functions.aws.parallel import chunks
 from functions.aws.retry import back_off
 from functions.aws.table import MetricsTable
 from functions.entities.arrivals import Arrivals
-from functions.entities.item import (
-    Attributes,
-    AttributeValue,
-    State,
-    differs,
-    entity_key,
-    from_attribute,
-    parse,
-    to_attribute,
-)
+from functions.entities.attribute_values import Attributes, AttributeValue, differs, from_attribute, to_attribute
+from functions.entities.item import State, entity_key, parse
 from functions.entities.plan import Rules, Write, plan
 from functions.model import SECOND_MS, EntityKey, to_iso
 from ops.items import damaged_facts, due_at_ms, facts_are_intact

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from functions.aws import clock
 from functions.entities.alerts import SUPPLY_DEMAND_IMBALANCE
-from functions.entities.item import key_attributes, to_attribute
+from functions.entities.attribute_values import to_attribute
+from functions.entities.item import key_attributes
 from functions.model import HIGH_DEMAND, EntityKey, to_iso
 from ops import function_logs, items
 from ops.health.check_results import Findings

@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from functions.entities.alerts import SEVERITIES, AlertRules
-from functions.entities.item import Attributes
+from functions.entities.attribute_values import Attributes
 from functions.model import DAY_MS, from_iso
 from ops import items
 from ops.report.data import DAYS, HEALTH_STEP, Balance, Entity, Episode, Firing, Health, Table

@@ -49,7 +49,7 @@ DOCUMENTED: dict[tuple[str, tuple[str, ...]], set[str]] = {
     },
     ("AWS/Logs", ("LogGroupName",)): {"IncomingBytes", "IncomingLogEvents"},
 }
-SOURCES = {"processor": "processor/handler.py", "roll": "processor/roll.py", "rollup": "rollup/handler.py"}
+SOURCES = {"processor": "processor/handler.py", "roll": "processor/roll.py", "rollup": "rollup/finish.py"}
 STATISTICS = r"SampleCount|Average|Sum|Minimum|Maximum|p[0-9]{2}"
 
 

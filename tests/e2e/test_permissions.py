@@ -22,8 +22,8 @@ from functions.aws import clients
 from functions.notifier import handler as notifier
 from functions.rollup import handler as rollup
 from functions.rollup import map_handler as rollup_map
-from functions.rollup import partitions
 from functions.rollup import reduce_handler as rollup_reduce
+from functions.rollup import spool
 from functions.simulator import handler as simulator
 from local.deploy import Deployment
 from local.flow import Flow
@@ -178,7 +178,7 @@ def roll_up(
     """A rollup by one function, and a run of many over an export without items, so that nobody's figures change."""
     recorder.role = name = names.output("RollupFunctionName")
     assert rollup.lambda_handler({}, context)["alerts_sent"] > 0
-    monkeypatch.setattr(partitions, "_FEWEST", 2)
+    monkeypatch.setattr(spool, "_FEWEST", 2)
     s3, states, bucket = local_aws.client("s3"), local_aws.client("stepfunctions"), names.output("RollupBucketName")
     manifest = json.dumps({"dataFileS3Key": "exports/recorded/data/none.json.gz"}).encode()
     s3.put_object(Bucket=bucket, Key="exports/recorded/manifest-files.json", Body=manifest)

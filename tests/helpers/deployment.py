@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from functions.entities.item import from_attribute
+from functions.entities.attribute_values import from_attribute
 from functions.environment import written
 from functions.model import Record, from_iso
 from functions.processor import handler, roll

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from functions.entities.item import from_attribute
+from functions.entities.attribute_values import from_attribute
 from functions.model import HOUR_MS, SECOND_MS, to_iso
 from proof.mapping import StreamRecord
 from proof.world import BEGINNING, World

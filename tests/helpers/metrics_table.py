@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from functions.entities.item import Attributes
+from functions.entities.attribute_values import Attributes
 from functions.model import DAY_MS, HOUR_MS, to_iso
 from tests.helpers.deployment import NOW, deployed, event_json
 

@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoRegionError
 from moto import mock_aws
 
-from functions.entities.item import to_attribute
+from functions.entities.attribute_values import to_attribute
 from functions.model import DAY_MS, to_iso
 from local.ministack import ROOT, LocalAws
 from ops import aws

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from functions.model import DAY_MS, HOUR_MS
-from functions.rollup.handler import RollupIncomplete
+from functions.rollup.scan import RollupIncomplete
 from proof.world import BEGINNING, EVERY_ALERT, World, public_items, world
 from tests.helpers.hard_cases import (
     MINUTE_MS,

@@ -22,7 +22,7 @@ from functions.aws.observability import logger
 from functions.aws.update import Processor
 from functions.entities.alerts import MOST_IN_OUTBOX
 from functions.entities.arrivals import Arrivals
-from functions.entities.item import from_attribute
+from functions.entities.attribute_values import from_attribute
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.events.fields import RULES
 from functions.model import DAY_MS, HOUR_MS, EntityKey, to_iso

@@ -8,18 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.entities.alerts import Alerts, Episodes, Firing, Notification
+from functions.entities.attribute_values import Attributes, differs, from_attribute, to_attribute
 from functions.entities.facts import FAILURE, SESSION, SUCCESS, UNKNOWN, told
-from functions.entities.item import (
-    Attributes,
-    State,
-    attributes_of,
-    differs,
-    due_partition,
-    from_attribute,
-    parse,
-    public_metrics,
-    to_attribute,
-)
+from functions.entities.item import State, attributes_of, due_partition, parse, public_metrics
 from functions.entities.open_facts import pack
 from functions.entities.registers import FirstSession, Register
 from functions.entities.totals import Totals

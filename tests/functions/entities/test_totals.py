@@ -11,7 +11,7 @@ from functions.aws.config import config
 from functions.aws.deadline import Deadline
 from functions.aws.update import Outcome, Processor
 from functions.entities.arrivals import Arrivals
-from functions.entities.item import to_attribute
+from functions.entities.attribute_values import to_attribute
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals, later, newest
 from functions.model import DAY_MS, HOUR_MS, EntityKey, to_iso
 from tests.helpers.deployment import NOW, Deployment, deployed, event_json

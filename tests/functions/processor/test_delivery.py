@@ -13,8 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from functions.model import DAY_MS, Record, to_iso
-from functions.rollup import handler as rollup
-from functions.rollup import partitions
+from functions.rollup import scan, spool
 from proof import oracle
 from proof.world import EVERY_ALERT, environment_of
 from tests.helpers.deployment import NOW, Deployment, deployed, event_json, record
@@ -28,8 +27,8 @@ RULES = st.sampled_from([AS_SHIPPED, EVERY_ALERT])
 @pytest.fixture(autouse=True)
 def few_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
     """As few as can be told from one: a rollup of a few items takes as long as there are partitions and segments."""
-    monkeypatch.setattr(partitions, "_FEWEST", 2)
-    monkeypatch.setattr(rollup, "PARALLEL_CALLS", 2)
+    monkeypatch.setattr(spool, "_FEWEST", 2)
+    monkeypatch.setattr(scan, "PARALLEL_CALLS", 2)
 
 
 def deliver_somehow(deployment: Deployment, records: list[Record], rng: random.Random) -> None:

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from functions.aws import config
 from functions.aws.deadline import Deadline
+from functions.entities.attribute_values import to_attribute
 from functions.entities.facts import SESSION, told
-from functions.entities.item import to_attribute
 from functions.entities.open_facts import pack
 from functions.entities.totals import TOTALS_ATTRIBUTES
 from functions.model import DAY_MS, to_iso
+from functions.rollup import finish, scan, spool, sums
 from functions.rollup import handler as rollup
-from functions.rollup import partitions, sums
-from functions.rollup.handler import RollupIncomplete, Scanned
-from functions.rollup.partitions import Spool
+from functions.rollup.scan import RollupIncomplete, Scanned
+from functions.rollup.spool import Spool
 from proof import memory_aws, oracle
 from proof.faults import FaultyAws, Killed
 from proof.invocation import nothing_kept
@@ -41,7 +41,7 @@ TABLE = ENVIRONMENT["DYNAMODB_TABLE_NAME"]
 def small() -> Iterator[None]:
     """Few partitions and segments, so that calls are few."""
     # Not by monkeypatch: what `faults` puts in place with it has to be gone before `deployment` is.
-    with mock.patch.object(partitions, "_FEWEST", 3), mock.patch.object(rollup, "PARALLEL_CALLS", 2):
+    with mock.patch.object(spool, "_FEWEST", 3), mock.patch.object(scan, "PARALLEL_CALLS", 2):
         yield
 
 
@@ -120,10 +120,10 @@ def test_figures_are_the_recomputations_at_any_time_however_the_table_is_parted(
 ) -> None:
     with (
         deployed() as deployment,
-        mock.patch.object(rollup, "PARALLEL_CALLS", parts[0]),
-        mock.patch.object(partitions, "_FEWEST", parts[1]),
+        mock.patch.object(scan, "PARALLEL_CALLS", parts[0]),
+        mock.patch.object(spool, "_FEWEST", parts[1]),
         mock.patch.object(memory_aws, "_ITEMS_A_PAGE", parts[2]),
-        mock.patch.object(partitions, "_ROWS_IN_MEMORY", parts[3]),
+        mock.patch.object(spool, "_ROWS_IN_MEMORY", parts[3]),
     ):
         deployment.deliver(*stream)
         for step in (0, *steps):
@@ -188,7 +188,7 @@ def test_alerts_are_judged_by_what_it_finds(deployment: Deployment, monkeypatch:
 def test_no_more_is_asked_of_an_item_than_is_needed(faults: Faults, deployment: Deployment) -> None:
     deployment.deliver(*several())
     deployment.rollup()
-    pages = list(rollup._pages(0, 1, Deadline(lambda: 120_000)))
+    pages = list(scan._pages(0, 1, Deadline(lambda: 120_000)))
     items = {item["entity_id"]["S"]: item for page in pages for item in page}
     keys = {"entity_id", "entity_type"}
     assert items["stu_1"].keys() >= {"facts", "first_session"}
@@ -217,9 +217,9 @@ def test_the_table_is_scanned_as_dynamodb_understands_it(monkeypatch: pytest.Mon
         item: dict[str, Any] = {"entity_id": f"stu_{each}", "entity_type": "student", "alerts": {}}
         attributes = {name: to_attribute(value) for name, value in {**item, "first_session": first}.items()}
         dynamodb.put_item(TableName=TABLE, Item=attributes | {"facts": {"B": b"\x00\xff"}})
-    assert rollup.describe()["ItemCount"] == 30
+    assert rollup._describe_table()["ItemCount"] == 30
     found = [
-        item for segment in range(3) for page in rollup._pages(segment, 3, Deadline(lambda: 120_000)) for item in page
+        item for segment in range(3) for page in scan._pages(segment, 3, Deadline(lambda: 120_000)) for item in page
     ]
     assert sorted(item["entity_id"]["S"] for item in found) == sorted(f"stu_{each}" for each in range(30))
     del first["session"]
@@ -268,8 +268,8 @@ def test_without_all_of_the_table_nothing_is_written(
 
 @pytest.mark.filterwarnings("ignore:No application metrics")  # of who dies
 def test_it_may_die_between_any_two_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollup, "PARALLEL_CALLS", 1)
-    monkeypatch.setattr(rollup, "_ENTITIES_AT_ONCE", 2)
+    monkeypatch.setattr(scan, "PARALLEL_CALLS", 1)
+    monkeypatch.setattr(finish, "_ENTITIES_AT_ONCE", 2)
     monkeypatch.setattr(memory_aws, "_ITEMS_A_PAGE", 5)
     with deployed() as whole:
         whole.deliver(*several())
@@ -396,9 +396,9 @@ def test_when_time_runs_out_in_the_scan_nothing_is_written(faults: Faults, deplo
 
 def test_when_time_runs_out_between_two_partitions_nothing_is_written(tmp_path: Path) -> None:
     for partition in (4, 5):
-        (tmp_path / partitions.name(partition)).mkdir()
+        (tmp_path / spool.name(partition)).mkdir()
     with pytest.raises(RollupIncomplete, match="no time is left to sum partition 4 and those after it"):
-        rollup.reduce(tmp_path, range(8), NOW, Deadline(lambda: 0))
+        finish.reduce(tmp_path, range(8), NOW, Deadline(lambda: 0))
 
 
 def test_when_time_runs_out_later_what_is_left_is_said(
@@ -408,7 +408,7 @@ def test_when_time_runs_out_later_what_is_left_is_said(
         deployment.remaining_ms = 0
         return call(**arguments)
 
-    monkeypatch.setattr(rollup, "_ENTITIES_AT_ONCE", 2)
+    monkeypatch.setattr(finish, "_ENTITIES_AT_ONCE", 2)
     deployment.deliver(*several())
     faults.planned[WRITE] = [None, last]
     with pytest.raises(RollupIncomplete, match="no time was left for 2 of 6 items"):
@@ -469,7 +469,7 @@ def steps(tmp_path: Path) -> Callable[[Deployment], dict[str, int]]:
         for segment in range(3):
             own = tmp_path / f"segment-{segment}"
             spool = Spool(own / "spooled", 2)
-            rollup.scan_segment(segment, 3, as_of, spool, deadline).save(own / "scanned")
+            scan.scan_segment(segment, 3, as_of, spool, deadline).save(own / "scanned")
             for file in (own / "spooled").rglob("*.parquet"):
                 alone = tmp_path / f"partition-{int(file.parent.name)}" / file.parent.name
                 alone.mkdir(parents=True, exist_ok=True)
@@ -477,10 +477,10 @@ def steps(tmp_path: Path) -> Callable[[Deployment], dict[str, int]]:
         daily = []
         for partition in range(2):
             alone, summed = tmp_path / f"partition-{partition}", tmp_path / f"{partition}.parquet"
-            rollup.reduce(alone, [partition], as_of, deadline).write_parquet(summed)
+            finish.reduce(alone, [partition], as_of, deadline).write_parquet(summed)
             daily.append(pl.read_parquet(summed))
         scanned = Scanned.of(Scanned.load(tmp_path / f"segment-{segment}" / "scanned") for segment in range(3))
-        return rollup.finish(scanned, sums.added(daily, sums.DAILY), as_of, deadline)
+        return finish.finish(scanned, sums.added(daily, sums.DAILY), as_of, deadline)
 
     return run
 
@@ -506,7 +506,7 @@ def test_what_a_step_could_not_read_is_said_by_the_last(
 
 def test_what_is_saved_is_a_description_in_plain_files(tmp_path: Path, deployment: Deployment) -> None:
     deployment.deliver(*several())
-    scanned = rollup.scan(NOW, Spool(tmp_path / "spooled", 2), Deadline(lambda: 120_000))
+    scanned = scan.scan(NOW, Spool(tmp_path / "spooled", 2), Deadline(lambda: 120_000))
     scanned.save(tmp_path / "scanned")
     assert json.loads((tmp_path / "scanned" / "scanned.json").read_text()) == {"items": 10, "damaged": []}
     again = Scanned.load(tmp_path / "scanned")

@@ -20,10 +20,10 @@ from functions.entities.totals import TOTALS_ATTRIBUTES
 from functions.model import DAY_MS, MINUTE_MS, to_iso
 from functions.rollup import handler as rollup
 from functions.rollup import map_handler as rollup_map
-from functions.rollup import partitions
 from functions.rollup import reduce_handler as rollup_reduce
-from functions.rollup.handler import RollupIncomplete
+from functions.rollup import scan, spool
 from functions.rollup.runs import RunError
+from functions.rollup.scan import RollupIncomplete
 from proof.invocation import process
 from proof.memory_aws import Attributes, Key
 from tests.helpers.deployment import ENVIRONMENT, NOW, Deployment, event_json
@@ -124,8 +124,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")  # of w
 
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> Iterator[Many]:
-    monkeypatch.setattr(partitions, "_FEWEST", 3)
-    monkeypatch.setattr(rollup, "PARALLEL_CALLS", 2)
+    monkeypatch.setattr(spool, "_FEWEST", 3)
+    monkeypatch.setattr(scan, "PARALLEL_CALLS", 2)
     made = Many()
     with (
         mock_aws(),
@@ -155,7 +155,7 @@ def takes_on(items: int) -> None:
 def parted(monkeypatch: pytest.MonkeyPatch, many: Many, parts: int, number: int) -> None:
     """So many sources and partitions from now on."""
     takes_on(-(-2 * len(many.aws.items) // parts))
-    monkeypatch.setattr(partitions, "_FEWEST", number)
+    monkeypatch.setattr(spool, "_FEWEST", number)
 
 
 @pytest.mark.parametrize(("parts", "number", "rows"), [(1, 1, 1000), (1, 7, 5), (6, 1, 1), (3, 4, 10), (6, 16, 1000)])
@@ -170,7 +170,7 @@ def test_it_finds_what_one_function_finds_however_the_table_is_parted(
     assert many.figures() != expected
 
     parted(monkeypatch, many, parts, number)
-    monkeypatch.setattr(partitions, "_ROWS_IN_MEMORY", rows)
+    monkeypatch.setattr(spool, "_ROWS_IN_MEMORY", rows)
     assert many.begin() == {"begun": 1, "sources": parts, "partitions": number}
     many.map()
     many.reduce()
@@ -311,7 +311,7 @@ def test_an_export_gives_the_same_figures_and_reads_nothing_of_the_table(
     expected = many.figures()
     many.forget()
     export(many, files)
-    monkeypatch.setattr(rollup, "_LINES_A_PAGE", 4)
+    monkeypatch.setattr(scan, "_LINES_A_PAGE", 4)
     scans = many.aws.calls["scan"]
     assert many.begin(export=f"{EXPORT}/") == {"begun": 1, "sources": files, "partitions": 3}
     many.map()

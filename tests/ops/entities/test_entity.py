@@ -15,7 +15,7 @@ from rich.console import Console
 
 from functions.aws import clock
 from functions.entities.alerts import ALERT_TYPES, AlertRules
-from functions.entities.item import Attributes, to_attribute
+from functions.entities.attribute_values import Attributes, to_attribute
 from functions.entities.plan import Rules
 from functions.entities.totals import TOTALS_ATTRIBUTES
 from functions.model import DAY_MS, HOUR_MS, EntityKey, from_iso, to_iso

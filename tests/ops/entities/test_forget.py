@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from functions.aws import retry
 from functions.aws.due_index import DueItem
-from functions.entities.item import to_attribute
+from functions.entities.attribute_values import to_attribute
 from functions.model import EntityKey
 from functions.processor import roll
 from ops import aws

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from functions.entities.item import to_attribute
+from functions.entities.attribute_values import to_attribute
 from functions.model import DAY_MS, to_iso
 from ops import aws
 from ops.aws import UserError

@@ -17,8 +17,8 @@ from functions.aws.parallel import chunks
 from functions.aws.update import Processor
 from functions.entities.alerts import AlertRules
 from functions.entities.arrivals import Arrivals
+from functions.entities.attribute_values import Attributes
 from functions.entities.facts import SESSION, told
-from functions.entities.item import Attributes
 from functions.entities.open_facts import pack
 from functions.entities.plan import Rules
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import NoCredentialsError
 
-from functions.entities.item import from_attribute
+from functions.entities.attribute_values import from_attribute
 from ops.health import doctor, probe
 from ops.health.check_results import Finding, Findings, Status
 from ops.target import Target

@@ -1,4 +1,4 @@
-"""Rows by identity partition, in files: what is more than memory holds waits on disk, or in S3, to be summed.
+"""Rows by identity partition, in files: what memory cannot hold waits on disk, or in S3, to be summed.
 
 All copies of a session are in one partition, whichever items they are from and whoever wrote them: `id` modulo the
 number of partitions. Nothing here knows what the rows mean.
@@ -42,7 +42,7 @@ class Spool:
         self._rows = self._written = 0
 
     def add(self, copies: pl.DataFrame) -> None:
-        """Takes in rows of `sessions.COPIES`."""
+        """Takes in rows of `sums.COPIES`."""
         with self._lock:
             self._held.append(copies)
             self._rows += copies.height
@@ -67,7 +67,7 @@ class Spool:
 
 
 def copies(directory: Path, partition: int) -> pl.LazyFrame:
-    """What the files of a directory have of a partition: `sessions.COPIES`."""
+    """What the files of a directory have of a partition: `sums.COPIES`."""
     files = sorted((directory / name(partition)).glob("*.parquet"))
     return pl.scan_parquet(files, schema=COPIES) if files else COPIES.to_frame().lazy()
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from functions.rollup import partitions
-from functions.rollup.partitions import Spool, copies, partitions_for
+from functions.rollup import spool as spool_module
+from functions.rollup.spool import Spool, copies, partitions_for
 from functions.rollup.sums import COPIES
 from tests.helpers.deployment import NOW
 
@@ -53,7 +53,7 @@ def test_what_is_spooled_is_what_is_read(pages: list[pl.DataFrame], count: int) 
 def test_what_is_more_than_memory_is_to_hold_goes_to_files_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partitions, "_ROWS_IN_MEMORY", 10)
+    monkeypatch.setattr(spool_module, "_ROWS_IN_MEMORY", 10)
     spool = Spool(tmp_path, 3)
     for begin, held in ((0, 4), (4, 8), (8, 0)):
         spool.add(some(12)[begin : begin + 4])
@@ -64,7 +64,7 @@ def test_what_is_more_than_memory_is_to_hold_goes_to_files_at_once(
 
 
 def test_threads_may_share_a_spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partitions, "_ROWS_IN_MEMORY", 50)
+    monkeypatch.setattr(spool_module, "_ROWS_IN_MEMORY", 50)
     spool, rows = Spool(tmp_path, 4), some(2_000)
 
     def write(begin: int) -> None:

@@ -1,0 +1,59 @@
+"""DynamoDB's attribute values, as its API has them, and plain values. Pure."""
+
+from typing import Any
+
+AttributeValue = dict[str, Any]
+Attributes = dict[str, AttributeValue]
+
+
+def plain(value: float) -> float:
+    """Return a whole number as int."""
+    return int(value) if float(value).is_integer() else value
+
+
+def to_attribute(value: Any) -> AttributeValue:
+    """A plain value as a DynamoDB attribute value."""
+    kind = type(value)
+    if kind is str:
+        return {"S": value}
+    if kind is int or kind is float:
+        return {"N": repr(value)}
+    if kind is bool:
+        return {"BOOL": value}
+    if kind is dict:
+        return {"M": {name: to_attribute(each) for name, each in value.items()}}
+    if kind is list or kind is tuple:
+        return {"L": [to_attribute(each) for each in value]}
+    raise TypeError(
+        f"{type(value).__name__} {value!r} has no attribute value; allowed: bool, str, int, float, dict, list"
+    )
+
+
+def from_attribute(attribute: AttributeValue) -> Any:
+    """The inverse of `to_attribute`; whole numbers are ints."""
+    ((kind, value),) = attribute.items()
+    if kind == "S":
+        return value
+    if kind == "N":
+        return int(value) if value.lstrip("-").isdigit() else plain(float(value))
+    if kind == "M":
+        return {name: from_attribute(each) for name, each in value.items()}
+    if kind == "L":
+        return [from_attribute(each) for each in value]
+    return value
+
+
+def _is_whole(number: AttributeValue) -> bool:
+    text: str = number["N"]
+    return text.lstrip("-").isdigit()
+
+
+def differs(before: AttributeValue | None, after: AttributeValue | None) -> bool:
+    """Whether two attribute values are not the same value, however their numbers are written."""
+    if before == after:
+        return False
+    if before is None or after is None or before.keys() != after.keys():
+        return True
+    if "N" in before and _is_whole(before) and _is_whole(after):
+        return True  # whole numbers are written in one way
+    return "B" in before or from_attribute(before) != from_attribute(after)
