@@ -81,16 +81,43 @@ class Hour(NamedTuple):
     rating_count: int
 
 
-class Table(NamedTuple):
-    """Sorted rows as columns. Nobody changes them."""
+class _Layout(NamedTuple):
+    """Where a table has its columns."""
 
+    begin: int
+    """Where the first begins."""
+    places: Mapping[str, tuple[int, int, str]]
+    """Of each: the bytes a row of those before it, the same with its own, and its typecode in memory."""
+    row_bytes: int
+    bounded: Sequence[str]
+    """Those that are wide enough for what is no time and no sum."""
+
+
+class Table(NamedTuple):
+    """Sorted rows as they are stored."""
+
+    stored: bytes
+    rows: int
     base: int
     """What the first column counts from."""
-    columns: Columns
-    """As narrow as their values allow."""
-    rows: int
-    widths: str
-    """Of each column a digit: bytes a row in the blob."""
+    layout: _Layout
+
+    def columns(self) -> Columns:
+        """All columns, which the caller may change."""
+        stored, rows, begin = self.stored, self.rows, self.layout.begin
+        return {
+            name: array(
+                typecode, stored[begin + rows * before : begin + rows * after] if before < after else bytes(rows)
+            )
+            for name, (before, after, typecode) in self.layout.places.items()
+        }
+
+    def column(self, name: str) -> "array[int]":
+        """A column, which the caller may change."""
+        before, after, typecode = self.layout.places[name]
+        begin = self.layout.begin + self.rows * before
+        end = begin + self.rows * (after - before)
+        return array(typecode, self.stored[begin:end] if before < after else bytes(self.rows))
 
 
 class FactColumns(NamedTuple):
@@ -112,8 +139,7 @@ class FactColumns(NamedTuple):
     @property
     def fact_bytes(self) -> int:
         """How many bytes all takes but the folded hours."""
-        hours = self.hours
-        return len(self.blob) - (hours.rows * sum(map(int, hours.widths)) if hours.rows else 0)
+        return len(self.blob) - len(self.hours.stored)
 
     def may_expire(self, cutoff: int) -> bool:
         """Whether a fact or an hour may have its latest event at `cutoff` (epoch ms) or before."""
@@ -135,13 +161,13 @@ def read(blob: bytes) -> FactColumns:
     if blob[0] != VERSION:
         raise UnreadableFacts(f"facts are stored in format version {blob[0]}, this release reads up to {VERSION}")
     facts, end = _read_table(FACTS, blob, len(_VERSION_BYTE))
-    if facts.columns["kind"].tobytes().strip(b"\0\1") or facts.columns["outcome"].tobytes().strip(b"\0\1\2"):
+    if facts.column("kind").tobytes().strip(b"\0\1") or facts.column("outcome").tobytes().strip(b"\0\1\2"):
         raise UnreadableFacts("facts have a kind or an outcome that there is not")
     hours, end = _read_table(HOURS, blob, end)
     table, end = _read_table(EXCEPTIONS, blob, end)
     exceptions = {}
     if table.rows:
-        exceptions = {table.base + row: tuple(values) for row, *values in zip(*table.columns.values(), strict=True)}
+        exceptions = {table.base + row: tuple(values) for row, *values in zip(*table.columns().values(), strict=True)}
     names = blob[end:]
     subjects, separator, tutors = names.partition(_END_OF_SUBJECTS)
     if not separator:
@@ -153,47 +179,33 @@ def _read_table(names: tuple[str, ...], blob: bytes, at: int) -> tuple[Table, in
     """A table, and where it ends."""
     base_at = at + _ROWS_BYTES
     widths_at = base_at + _BASE_BYTES
-    begin = widths_at + (len(names) + 1) // 2
     rows = int.from_bytes(blob[at:base_at], "little")
     if not rows and base_at <= len(blob):
         return _EMPTY[names], base_at
+    begin = widths_at + (len(names) + 1) // 2
     if begin > len(blob):
         raise UnreadableFacts(f"facts of {len(blob)} bytes are shorter than their header")
     layout = _layout(names, blob[widths_at:begin])
     end = begin + rows * layout.row_bytes
     if end > len(blob):
         raise UnreadableFacts(f"facts of {len(blob)} bytes end within a table of {rows} rows")
-    columns = {}
-    for name, before, width, typecode in layout.places:
-        column = begin + rows * before
-        columns[name] = array(typecode, blob[column : column + rows * width] if width else bytes(rows))
+    table = Table(blob[at:end], rows, int.from_bytes(blob[base_at:widths_at], "little"), layout)
     for name in layout.bounded:
-        if (most := max(columns[name])) >= _TOO_LARGE:
+        if (most := max(table.column(name))) >= _TOO_LARGE:
             raise UnreadableFacts(f"facts have {most:#x} where a time or a sum is expected")
-    return Table(int.from_bytes(blob[base_at:widths_at], "little"), columns, rows, layout.widths), end
-
-
-class _Layout(NamedTuple):
-    """Where a table has its columns."""
-
-    widths: str
-    row_bytes: int
-    places: Sequence[tuple[str, int, int, str]]
-    """Of each column its name, the bytes a row of those before it, its width, and its typecode in memory."""
-    bounded: Sequence[str]
-    """The columns that are wide enough for what is no time and no sum."""
+    return table, end
 
 
 @lru_cache(4_096)
-def _layout(names: tuple[str, ...], stored: bytes) -> _Layout:
-    widths = stored.hex()[: len(names)]
-    places, row_bytes = [], 0
-    for name, digit in zip(names, widths, strict=True):
+def _layout(names: tuple[str, ...], widths: bytes) -> _Layout:
+    places, row_bytes = {}, 0
+    for name, digit in zip(names, widths.hex(), strict=False):
         if digit not in ("01" if name in ("kind", "outcome") else "01248"):
             raise UnreadableFacts(f"facts have a column {name} of {digit} bytes a row")
-        places.append((name, row_bytes, int(digit), _TYPECODES[int(digit)]))
+        places[name] = (row_bytes, row_bytes + int(digit), _TYPECODES[int(digit)])
         row_bytes += int(digit)
-    return _Layout(widths, row_bytes, places, [name for name, _, width, _ in places if width == 8 and name != "id"])
+    bounded = [name for name, (before, after, _) in places.items() if after - before == 8 and name != "id"]
+    return _Layout(_ROWS_BYTES + _BASE_BYTES + len(widths), places, row_bytes, bounded)
 
 
 def _read_names(section: bytes) -> tuple[str, ...]:
@@ -223,44 +235,37 @@ def assemble(
     odd = _NO_ROWS
     if exceptions:
         columns = zip(*((row, *values) for row, values in exceptions.items()), strict=True)
-        odd = _table_bytes(table(0, dict(zip(EXCEPTIONS, map(column_of, columns), strict=True))))
-    blob = b"".join((_VERSION_BYTE, _table_bytes(facts), _table_bytes(hours), odd, stored))
+        odd = table(0, dict(zip(EXCEPTIONS, map(column_of, columns), strict=True))).stored
+    blob = b"".join((_VERSION_BYTE, facts.stored, hours.stored, odd, stored))
     return FactColumns(blob, facts, hours, exceptions, *names, stored)
-
-
-def _table_bytes(table: Table) -> bytes:
-    """A table as it is stored.
-
-    >>> _table_bytes(table(495_000, {"hour": array("I", [1, 259]), "kind": array("B", [0, 0])})).hex(" ")
-    '02 00 99 8d 07 00 00 00 20 00 00 02 01'
-    """
-    if not table.rows:
-        return _NO_ROWS
-    rows, base = table.rows.to_bytes(_ROWS_BYTES, "little"), table.base.to_bytes(_BASE_BYTES, "little")
-    widths = bytes.fromhex(table.widths + "0" * (len(table.widths) % 2))
-    columns = [column for column, width in zip(table.columns.values(), table.widths, strict=True) if width != "0"]
-    return b"".join((rows, base, widths, *columns))
 
 
 def table(base: int, columns: Columns) -> Table:
     """Sorted rows as a table. Their first column counts from `base`, which need not be the first row's value.
 
-    >>> table(495_000, {"hour": array("I", [1, 259]), "kind": array("B", [0, 0])})
-    Table(base=495001, columns={'hour': array('H', [0, 258]), 'kind': array('B', [0, 0])}, rows=2, widths='20')
+    >>> table(495_000, {"hour": array("I", [1, 259]), "kind": array("B", [0, 0])}).stored.hex(" ")
+    '02 00 99 8d 07 00 00 00 20 00 00 02 01'
     """
-    first = next(iter(columns))
-    rows = len(columns[first])
+    names = tuple(columns)
+    rows = len(columns[names[0]])
     if not rows:
-        return Table(0, columns, 0, "0" * len(columns))
-    if shift := columns[first][0]:
-        columns[first] = array(columns[first].typecode, [value - shift for value in columns[first]])
-    widths = ""
-    for name, column in columns.items():
+        return _EMPTY[names]
+    if shift := columns[names[0]][0]:
+        columns[names[0]] = array(columns[names[0]].typecode, [value - shift for value in columns[names[0]]])
+    widths, stored = "", []
+    for column in columns.values():
         half = 4 * column.itemsize
         if half > 4 and not (column[-1] >> half or any(value >> half for value in column)):
-            columns[name] = column = column_of(column)  # a narrower one would do
-        widths += "0" if column.itemsize == 1 and not column.tobytes().strip(b"\0") else str(column.itemsize)
-    return Table(base + shift, columns, rows, widths)
+            column = column_of(column)  # a narrower one will do
+        values = column.tobytes()
+        if column.itemsize == 1 and not values.strip(b"\0"):
+            widths += "0"
+        else:
+            widths += str(column.itemsize)
+            stored.append(values)
+    digits = bytes.fromhex(widths + "0" * (len(widths) % 2))
+    begin = (rows.to_bytes(_ROWS_BYTES, "little"), (base + shift).to_bytes(_BASE_BYTES, "little"), digits)
+    return Table(b"".join((*begin, *stored)), rows, base + shift, _layout(names, digits))
 
 
 def column_of(values: Iterable[int]) -> "array[int]":
@@ -278,7 +283,9 @@ def typecode_of(most: int) -> str:
     return next(typecode for width, typecode in _TYPECODES.items() if most >> 8 * width == 0)
 
 
-_EMPTY: Final = {names: table(0, {name: array("B") for name in names}) for names in (FACTS, HOURS, EXCEPTIONS)}
+_EMPTY: Final = {
+    names: Table(_NO_ROWS, 0, 0, _layout(names, bytes(len(names)))) for names in (FACTS, HOURS, EXCEPTIONS)
+}
 NOTHING: Final = FactColumns(b"", _EMPTY[FACTS], _EMPTY[HOURS], {}, (), (), _END_OF_SUBJECTS)
 
 
@@ -300,13 +307,13 @@ def facts_of(stored: FactColumns) -> Iterator[Fact]:
         When one refers to a missing name.
     """
     base, subjects, tutors = stored.facts.base, stored.subjects, stored.tutors
-    for row, values in enumerate(zip(*stored.facts.columns.values(), strict=True)):
+    for row, values in enumerate(zip(*stored.facts.columns().values(), strict=True)):
         yield fact_of(base, values, stored.exceptions.get(row), subjects, tutors)
 
 
 def hours_of(stored: FactColumns) -> Iterator[Hour]:
     """All folded hours."""
-    for hour, *values in zip(*stored.hours.columns.values(), strict=True):
+    for hour, *values in zip(*stored.hours.columns().values(), strict=True):
         yield Hour((stored.hours.base + hour) * HOUR_MS, *values)
 
 

@@ -101,7 +101,7 @@ def _joined(tables: Sequence[Table], *names: str) -> pl.DataFrame:
     numbers = {
         "entity": b"".join([entity.to_bytes(4, "little") * table.rows for entity, table in enumerate(tables)]),
         "base": b"".join([table.base.to_bytes(8, "little") * table.rows for table in tables]),
-        **{name: _join([table.columns[name] for table in tables]) for name in names},
+        **{name: _join([table.column(name) for table in tables]) for name in names},
     }
     # Each is one value of many bytes, read as an array of numbers.
     columns = []

@@ -86,7 +86,7 @@ class OpenFacts:
     def __init__(self, stored: FactColumns) -> None:
         self._stored = stored
         self._base = stored.facts.base
-        self._columns = {name: column[:] for name, column in stored.facts.columns.items()}
+        self._columns = stored.facts.columns()
         self._subjects, self._tutors = _Names(stored.subjects), _Names(stored.tutors)
         self._gone: set[int] = set()
         self._added: list[Fact] = []
@@ -102,8 +102,10 @@ class OpenFacts:
 
     def drop_hours(self, latest: int) -> None:
         """Drops the folded hours that begin at a moment (epoch ms) or before."""
-        base, columns = self._hours.base, self._hours.columns
-        if gone := bisect_right(columns["hour"], latest // HOUR_MS - base):
+        base = self._hours.base
+        if self._hours.rows and base * HOUR_MS <= latest:
+            columns = self._hours.columns()
+            gone = bisect_right(columns["hour"], latest // HOUR_MS - base)
             self._hours = table(base, {name: column[gone:] for name, column in columns.items()})
 
     def put_hours(self, hours: Iterable[Hour]) -> None:

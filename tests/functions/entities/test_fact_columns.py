@@ -94,11 +94,12 @@ def test_a_row_is_read_and_found_alone_as_among_all(facts: pl.DataFrame) -> None
 @given(states)
 def test_columns_are_as_narrow_as_their_values_and_rows_are_sorted(facts: pl.DataFrame) -> None:
     packed = pack(facts, NO_HOURS, [0])[0]
-    columns = packed.facts.columns
+    columns = packed.facts.columns()
     assert tuple(columns) == FACTS
-    for column, width in zip(columns.values(), packed.facts.widths, strict=True):
+    for name, column in columns.items():
         needed = max((value.bit_length() + 7) // 8 for value in column) if column else 0
-        assert int(width) == min(fits for fits in (0, 1, 2, 4, 8) if fits >= needed)
+        before, after, _ = packed.facts.layout.places[name]
+        assert after - before == min(fits for fits in (0, 1, 2, 4, 8) if fits >= needed)
     keys = list(zip(columns["time"], columns["kind"], columns["id"], strict=True))
     assert all(one < other for one, other in pairwise(keys))
     assert not keys or keys[0][0] == 0
@@ -247,7 +248,7 @@ def test_names_are_stored_once_and_sorted() -> None:
     assert (packed.subjects, packed.tutors) == (("algebra", "Ökologie"), ("tut_1",))
 
 
-def test_a_usual_fact_takes_22_bytes_and_a_usual_call_17() -> None:
+def test_a_session_takes_20_bytes_and_a_call_13_in_items_that_have_nothing_else() -> None:
     start = NOW - 30 * DAY_MS
     taught = [
         fact(told(start + day * DAY_MS, 2**63 + day, subject="algebra", tutor="tut_1"))._replace(
