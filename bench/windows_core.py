@@ -16,7 +16,13 @@ from functions.entities.facts import Fact, told
 from functions.entities.windows import STANDING, measure, run
 
 COLUMNS: Final = (
-    *("sessions_7d", "sessions_14d", "sessions_30d", "ib_calls_7d", "ib_calls_14d", "avg_rating", "ratings_30d"),
+    "sessions_7d",
+    "sessions_14d",
+    "sessions_30d",
+    "ib_calls_7d",
+    "ib_calls_14d",
+    "avg_rating",
+    "ratings_30d",
 )
 """What `measured` gives of each entity."""
 

@@ -22,10 +22,18 @@ _WINDOWS = (
         "avg_rating",
         "ratings_30d",
     ),
-    *("session_velocity", "alerts", "first_sessions_30d", "first_session_success_rate"),
+    "session_velocity",
+    "alerts",
+    "first_sessions_30d",
+    "first_session_success_rate",
 )
 _SUPPLY = (
-    *("region", "available_tutors", "active_students", "demand_score", "supply_score", "balance_status"),
+    "region",
+    "available_tutors",
+    "active_students",
+    "demand_score",
+    "supply_score",
+    "balance_status",
     "high_demand_subjects",
 )
 DUE_INDEX = "DueIndex"

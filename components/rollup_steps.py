@@ -11,8 +11,11 @@ State: TypeAlias = dict[str, Any]
 
 # Step Functions developer guide, "Handle transient Lambda service exceptions".
 _LAMBDA_FAILED: Final = [
-    *("Lambda.ClientExecutionTimeoutException", "Lambda.ServiceException", "Lambda.AWSLambdaException"),
-    *("Lambda.SdkClientException", "Lambda.TooManyRequestsException"),
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
 ]
 _RETRY: Final = [
     {

@@ -48,8 +48,12 @@ STACK = "dev"
 PAGE = ROOT / "build" / "report.html"
 SHOWN_ENTITIES = {"student": 5, "tutor": 2, "subject": 3}
 SHOWN_ROLLED_UP = (
-    *("sessions_7d", "session_velocity", "avg_rating", "active_students_30d"),
-    *("first_sessions_30d", "first_session_success_rate"),
+    "sessions_7d",
+    "session_velocity",
+    "avg_rating",
+    "active_students_30d",
+    "first_sessions_30d",
+    "first_session_success_rate",
 )
 SHOWN_ENTITIES_ROLLED_UP = {"subject": 4, "tutor": 2}
 SHOWN_DIFFERENCES = 20

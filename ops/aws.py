@@ -60,8 +60,13 @@ _TARGETS: Final = {
 """By operation, the kind of thing that it is about, and the permission that it needs."""
 _MISSING: Final = frozenset(
     {
-        *("NoSuchBucket", "ResourceNotFoundException", "404", "NotFound", "NotFoundException"),
-        *("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"),
+        "NoSuchBucket",
+        "ResourceNotFoundException",
+        "404",
+        "NotFound",
+        "NotFoundException",
+        "QueueDoesNotExist",
+        "AWS.SimpleQueueService.NonExistentQueue",
     }
 )
 _DENIED: Final = frozenset(
@@ -70,8 +75,13 @@ _DENIED: Final = frozenset(
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _UNKNOWN_CREDENTIALS: Final = frozenset(
     {
-        *("InvalidAccessKeyId", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException"),
-        *("AuthFailure", "InvalidSignatureException", "IncompleteSignature"),
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+        "AuthFailure",
+        "InvalidSignatureException",
+        "IncompleteSignature",
     }
 )
 _THROTTLED: Final = frozenset(
@@ -83,7 +93,10 @@ _THROTTLED: Final = frozenset(
             "RequestLimitExceeded",
             "TooManyRequestsException",
         ),
-        *("ProvisionedThroughputExceededException", "LimitExceededException", "SlowDown", "KMSThrottlingException"),
+        "ProvisionedThroughputExceededException",
+        "LimitExceededException",
+        "SlowDown",
+        "KMSThrottlingException",
     }
 )
 _AGAIN: Final = "run the same command again, which goes on where this one stopped"

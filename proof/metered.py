@@ -15,8 +15,17 @@ TABLE: Final = "table"
 READ: Final = "read"
 
 _WINDOWS: Final = (
-    *("sessions_7d", "sessions_14d", "sessions_30d", "ib_calls_7d", "ib_calls_14d", "avg_rating", "ratings_30d"),
-    *("session_velocity", "alerts", "first_sessions_30d", "first_session_success_rate"),
+    "sessions_7d",
+    "sessions_14d",
+    "sessions_30d",
+    "ib_calls_7d",
+    "ib_calls_14d",
+    "avg_rating",
+    "ratings_30d",
+    "session_velocity",
+    "alerts",
+    "first_sessions_30d",
+    "first_session_success_rate",
 )
 INDEXES: Final[Mapping[str, tuple[Sequence[str], Sequence[str]]]] = {
     "EntityTypeHealthIndex": (("entity_type", "health_score"), (*_WINDOWS, "last_updated")),
@@ -24,7 +33,9 @@ INDEXES: Final[Mapping[str, tuple[Sequence[str], Sequence[str]]]] = {
         ("entity_type", "last_updated"),
         (
             *(*_WINDOWS, "health_score", "region", "available_tutors", "active_students", "demand_score"),
-            *("supply_score", "balance_status", "high_demand_subjects"),
+            "supply_score",
+            "balance_status",
+            "high_demand_subjects",
         ),
     ),
     "DueIndex": (("due_partition", "due_at"), ()),

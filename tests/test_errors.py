@@ -16,9 +16,15 @@ from local.ministack import ROOT
 
 USER_ERRORS = frozenset(
     {
-        *("UserError", "BadParameter", "ArgumentTypeError"),  # commands
-        *("LocalAwsError", "EventsFileError", "SoakError", "RuntimeApiError"),  # the local run
-        *("SettingsError", "LayerError"),  # the program
+        "UserError",
+        "BadParameter",
+        "ArgumentTypeError",  # commands
+        "LocalAwsError",
+        "EventsFileError",
+        "SoakError",
+        "RuntimeApiError",  # the local run
+        "SettingsError",
+        "LayerError",  # the program
         "ConfigError",  # the functions' environment
     }
 )

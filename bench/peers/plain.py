@@ -11,8 +11,12 @@ from bench.workload import DAY_MS
 
 _TYPES: Final = frozenset(
     {
-        *("session_started", "session_completed", "ib_call_logged"),
-        *("customer_health_update", "tutor_availability_updated", "supply_demand_update"),
+        "session_started",
+        "session_completed",
+        "ib_call_logged",
+        "customer_health_update",
+        "tutor_availability_updated",
+        "supply_demand_update",
     }
 )
 

@@ -147,7 +147,9 @@ class MetricsTable:
             written.lost |= part.lost
             written.failed |= part.failed
         _remembered.keep(
-            write.after for each, write in numbered if each not in written.lost and each not in written.failed
+            write.after
+            for position, write in numbered
+            if position not in written.lost and position not in written.failed
         )
         return written
 

@@ -21,9 +21,9 @@ def to_attribute(value: Any) -> AttributeValue:
     if kind is bool:
         return {"BOOL": value}
     if kind is dict:
-        return {"M": {name: to_attribute(each) for name, each in value.items()}}
+        return {"M": {name: to_attribute(item) for name, item in value.items()}}
     if kind is list or kind is tuple:
-        return {"L": [to_attribute(each) for each in value]}
+        return {"L": [to_attribute(item) for item in value]}
     raise TypeError(
         f"{type(value).__name__} {value!r} has no attribute value; allowed: bool, str, int, float, dict, list"
     )
@@ -37,9 +37,9 @@ def from_attribute(attribute: AttributeValue) -> Any:
     if kind == "N":
         return int(value) if value.lstrip("-").isdigit() else plain(float(value))
     if kind == "M":
-        return {name: from_attribute(each) for name, each in value.items()}
+        return {name: from_attribute(item) for name, item in value.items()}
     if kind == "L":
-        return [from_attribute(each) for each in value]
+        return [from_attribute(item) for item in value]
     return value
 
 

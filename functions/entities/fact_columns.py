@@ -231,7 +231,9 @@ def assemble(
         return NOTHING
     stored = before.names
     if names != (before.subjects, before.tutors):
-        stored = _END_OF_SUBJECTS.join([b"".join([name.encode() + _END_OF_NAME for name in each]) for each in names])
+        stored = _END_OF_SUBJECTS.join(
+            [b"".join([name.encode() + _END_OF_NAME for name in sorted_names]) for sorted_names in names]
+        )
     odd = _NO_ROWS
     if exceptions:
         columns = zip(*((row, *values) for row, values in exceptions.items()), strict=True)

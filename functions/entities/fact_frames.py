@@ -30,7 +30,7 @@ _DTYPES: Final = {1: pl.UInt8, 2: pl.UInt16, 4: pl.UInt32, 8: pl.UInt64}
 def things(stored: Sequence[FactColumns]) -> pl.DataFrame:
     """What windows are made of, `windows.THINGS`: every row of these entities, folded ones included."""
     session, rating = pl.col("kind") == SESSION, pl.col("rating")
-    facts = _joined([each.facts for each in stored], "time", "kind", "lasted", "rating").select(
+    facts = _joined([entity_facts.facts for entity_facts in stored], "time", "kind", "lasted", "rating").select(
         "entity",
         session=session,
         time=pl.col("base") + pl.col("time"),
@@ -39,11 +39,13 @@ def things(stored: Sequence[FactColumns]) -> pl.DataFrame:
         rating_sum=rating - (rating > 0),
         rating_count=(rating > 0).cast(pl.Int64),
     )
-    if not any(each.hours.rows for each in stored):
+    if not any(entity_facts.hours.rows for entity_facts in stored):
         return facts
     hour = (pl.col("base") + pl.col("hour")) * HOUR_MS
     sums = pl.col("weight", "rating_sum", "rating_count")
-    hours = _joined([each.hours for each in stored], "hour", "kind", "weight", "rating_sum", "rating_count")
+    hours = _joined(
+        [entity_facts.hours for entity_facts in stored], "hour", "kind", "weight", "rating_sum", "rating_count"
+    )
     return pl.concat([facts, hours.select("entity", sums, session=session, time=hour, last=hour).select(facts.columns)])
 
 
@@ -53,11 +55,11 @@ def sessions(stored: Sequence[FactColumns]) -> tuple[pl.DataFrame, list[int]]:
     Returns also the positions of entities that refer to a missing subject: these have no row.
     """
     names = ("time", "kind", "id", "lasted", "rating", "subject")
-    rows = _joined([each.facts for each in stored], *names)
+    rows = _joined([entity_facts.facts for entity_facts in stored], *names)
     rows = rows.with_columns(*_exceptions(stored, rows.height)).filter(pl.col("kind") == SESSION)
     # All entities' subjects in one list: an entity's begin where those of the entities before it end.
-    counts = pl.Series([len(each.subjects) for each in stored], dtype=pl.Int64)
-    subjects = pl.Series([name for each in stored for name in each.subjects], dtype=pl.String)
+    counts = pl.Series([len(entity_facts.subjects) for entity_facts in stored], dtype=pl.Int64)
+    subjects = pl.Series([name for entity_facts in stored for name in entity_facts.subjects], dtype=pl.String)
     damaged = rows.filter(pl.col("subject") > counts.gather(rows["entity"]))["entity"].unique().sort()
     if damaged.len():
         rows = rows.filter(~pl.col("entity").is_in(damaged.implode()))
@@ -79,12 +81,12 @@ def sessions(stored: Sequence[FactColumns]) -> tuple[pl.DataFrame, list[int]]:
 
 def _exceptions(stored: Sequence[FactColumns], rows: int) -> list[pl.Series]:
     """The `rating_time` and `subject_time` of exceptions, null for all other facts."""
-    begins = accumulate((each.facts.rows for each in stored), initial=0)
+    begins = accumulate((entity_facts.facts.rows for entity_facts in stored), initial=0)
     found = [
         (begin + row, rating_time, subject_time)
-        for begin, each in zip(begins, stored, strict=False)
-        for row, (rating_time, _, subject_time, _) in each.exceptions.items()
-        if row < each.facts.rows
+        for begin, entity_facts in zip(begins, stored, strict=False)
+        for row, (rating_time, _, subject_time, _) in entity_facts.exceptions.items()
+        if row < entity_facts.facts.rows
     ]
     places, *times = zip(*found, strict=True) if found else ([], [], [])
     nulls = pl.repeat(None, rows, dtype=pl.Int64, eager=True)

@@ -25,8 +25,17 @@ WHEN_WRITTEN: Final = frozenset({"version", "as_of", "last_updated"})
 
 INTERNAL: Final = frozenset(
     {
-        *("version", "as_of", "facts", "folded_before", "first_session", "rolled_up"),
-        *("availability_at", "alert_episodes", "outbox", "due_at", "due_partition"),
+        "version",
+        "as_of",
+        "facts",
+        "folded_before",
+        "first_session",
+        "rolled_up",
+        "availability_at",
+        "alert_episodes",
+        "outbox",
+        "due_at",
+        "due_partition",
     }
 )
 """Attributes that are the processor's own; the others are for users."""
@@ -60,8 +69,13 @@ _AVAILABILITY: Final = (
     "availability_at",
 )
 _PARSED: Final = (
-    *("version", "as_of", "folded_before", "first_session"),
-    *("alerts", "alert_episodes", "outbox"),
+    "version",
+    "as_of",
+    "folded_before",
+    "first_session",
+    "alerts",
+    "alert_episodes",
+    "outbox",
 )
 ROLLED_UP: Final = "rolled_up"
 """Where all of `Totals` but its public figures is kept; what is None is left out."""
@@ -134,8 +148,8 @@ def parse(attributes: Attributes) -> State:
         _parse_first_session(item["first_session"]) if "first_session" in item else None,
         parse_totals(kind, attributes),
         Alerts(
-            {name: Firing(**each) for name, each in firing.items()},
-            {name: Episodes(**each) for name, each in episodes.items()},
+            {name: Firing(**fields) for name, fields in firing.items()},
+            {name: Episodes(**fields) for name, fields in episodes.items()},
             tuple(map(Notification.parse, outbox or ())),
         ),
         attributes,
@@ -213,7 +227,7 @@ def public_metrics(state: State, measured: Mapping[str, Any]) -> dict[str, Any]:
         public["avg_rating"] = plain(measured["avg_rating"] / 10_000)
     elif kind == "region":
         for name in ("available_tutors", "active_students"):
-            public[name] = sum(each.value.get(name, 0) for each in registers.values())
+            public[name] = sum(register.value.get(name, 0) for register in registers.values())
         public["high_demand_subjects"] = high_demand(registers)
     elif registers:
         region, latest = max(registers.items(), key=lambda slot: (slot[1].time, slot[0]))
@@ -228,7 +242,7 @@ def _register_attributes(state: State) -> dict[str, Any]:
         return {"reported": _with_time(registers[REPORTED], "reported_at")} if REPORTED in registers else {}
     if kind == "tutor":
         return _with_time(registers[AVAILABILITY], "availability_at") if AVAILABILITY in registers else {}
-    return {_SLOT_MAPS[kind]: {slot: _with_time(each, "updated_at") for slot, each in registers.items()}}
+    return {_SLOT_MAPS[kind]: {slot: _with_time(register, "updated_at") for slot, register in registers.items()}}
 
 
 def _with_time(register: Register, name: str) -> dict[str, Any]:

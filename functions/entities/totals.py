@@ -9,8 +9,15 @@ from typing import Any, Final, NamedTuple
 
 TOTALS_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
     "subject": (
-        *("sessions_7d", "sessions_14d", "sessions_30d", "session_velocity", "avg_rating", "ratings_30d"),
-        *("active_students_30d", "first_sessions_30d", "first_session_success_rate"),
+        "sessions_7d",
+        "sessions_14d",
+        "sessions_30d",
+        "session_velocity",
+        "avg_rating",
+        "ratings_30d",
+        "active_students_30d",
+        "first_sessions_30d",
+        "first_session_success_rate",
     ),
     "tutor": ("first_sessions_30d", "first_session_success_rate"),
 }

@@ -129,7 +129,7 @@ def _names(name: str, value: Any) -> list[str]:
     if (
         not isinstance(value, list)
         or len(value) > 100
-        or not all(isinstance(each, str) and len(each.encode()) <= 256 for each in value)
+        or not all(isinstance(text, str) and len(text.encode()) <= 256 for text in value)
     ):
         raise invalid(name, value, "a list of up to 100 strings of up to 256 bytes")
     return value

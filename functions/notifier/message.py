@@ -78,8 +78,16 @@ def _cut(event: Mapping[str, Any]) -> dict[str, Any]:
     detail = {
         name: _cut_value(event["detail"][name])
         for name in (
-            *("alert_id", "episode_id", "alert_type", "severity", "status", "entity_id", "entity_type"),
-            *("message", "timestamp", "started_at"),
+            "alert_id",
+            "episode_id",
+            "alert_type",
+            "severity",
+            "status",
+            "entity_id",
+            "entity_type",
+            "message",
+            "timestamp",
+            "started_at",
         )
         if name in event["detail"]
     }
@@ -153,7 +161,7 @@ def _text(alert: _Alert) -> str:
     # A message is its author's.
     parts = [f"{_capital(sentence) if alert.story else sentence}.\n{_since(alert)}"]
     if alert.details:
-        parts.append("Figures\n" + "\n".join(f"- {each}" for each in _figures(alert.details)))
+        parts.append("Figures\n" + "\n".join(f"- {figure}" for figure in _figures(alert.details)))
     if alert.story and not alert.is_over:
         parts.append(f"Why it matters\n{alert.story.why}")
     steps = "\n".join(f"{place}. {step}" for place, step in enumerate(_steps(alert), 1))
@@ -198,7 +206,7 @@ def _figures(details: Mapping[str, Any]) -> Iterator[str]:
                 told = number(value)
             case str():
                 told = _line(value, _MOST_IN_FIGURE)
-            case list() if all(isinstance(each, str) for each in value):
+            case list() if all(isinstance(text, str) for text in value):
                 told = _line(", ".join(value), _MOST_IN_FIGURE) or "none"
             case _:
                 told = _line(json.dumps(value), _MOST_IN_FIGURE)

@@ -160,7 +160,9 @@ def begin(as_of: int, sources: Sequence[Mapping[str, Any]], partitions: int) -> 
     try:
         if states.list_executions(stateMachineArn=machine, statusFilter="RUNNING", maxResults=1)["executions"]:
             return None
-        run.put("sources.json", json.dumps([{"number": n, **each} for n, each in enumerate(sources)]).encode())
+        run.put(
+            "sources.json", json.dumps([{"number": number, **source} for number, source in enumerate(sources)]).encode()
+        )
         run.put("partitions.json", json.dumps(list(range(partitions))).encode())
         states.start_execution(stateMachineArn=machine, name=run.name, input=json.dumps(asdict(run)))
     except (ClientError, BotoCoreError) as error:

@@ -271,12 +271,12 @@ def totals(found: pl.DataFrame, as_of: int) -> dict[EntityKey, Totals]:
 def stored(totals: Mapping[EntityKey, Totals | None]) -> pl.DataFrame:
     """What items have of a rollup, as `TOTALS_SCHEMA`: the inverse of `totals`."""
     rows = []
-    for key, each in totals.items():
-        kept = {} if each is None else {**each.figures, **each._asdict()}
+    for key, known in totals.items():
+        values = {} if known is None else {**known.figures, **known._asdict()}
         for name, parts in _PARTS.items():
-            if kept.get(name) is not None:
-                kept[name] = round(kept[name] * parts)
-        rows.append((*key, *(kept.get(name) for name in TOTALS_SCHEMA if name not in KEY)))
+            if values.get(name) is not None:
+                values[name] = round(values[name] * parts)
+        rows.append((*key, *(values.get(name) for name in TOTALS_SCHEMA if name not in KEY)))
     return pl.DataFrame(rows, schema=TOTALS_SCHEMA, orient="row")
 
 

@@ -50,7 +50,12 @@ def print_redriven(report: redrive.Report, *, executed: bool) -> None:
         groups[outcome.kind, outcome.reason, outcome.status].append(outcome)
     if groups:
         rows = printing.table(
-            *("kind", "reason", "outcome", "objects", "records", "arrived (UTC)"),
+            "kind",
+            "reason",
+            "outcome",
+            "objects",
+            "records",
+            "arrived (UTC)",
             right=("objects", "records"),
             whole=("kind", "reason", "outcome"),
         )

@@ -83,7 +83,12 @@ def test_a_layer_holds_what_runs_and_nothing_else(architecture: str) -> None:
     names = {file.parts[1] for file in files(path)}
     packages = {name for name in names if not name.endswith(".dist-info")}
     assert packages == {
-        *("_polars_runtime_32", "aws_lambda_powertools", "jmespath", "msgspec", "polars", "typing_extensions.py")
+        "_polars_runtime_32",
+        "aws_lambda_powertools",
+        "jmespath",
+        "msgspec",
+        "polars",
+        "typing_extensions.py",
     }
     assert {file.parts[0] for file in files(path)} == {"python"}
     assert {file.suffix for file in files(path) if ".dist-info" not in str(file)} == {".py", ".so", ".js", ".css"}

@@ -35,8 +35,15 @@ class Pip:
             *(
                 f"polars-2.1.0.dist-info/{n}"
                 for n in (
-                    *("METADATA", "RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json", "top_level.txt"),
-                    *("licenses/LICENSE", "sboms/polars.json"),
+                    "METADATA",
+                    "RECORD",
+                    "INSTALLER",
+                    "REQUESTED",
+                    "WHEEL",
+                    "direct_url.json",
+                    "top_level.txt",
+                    "licenses/LICENSE",
+                    "sboms/polars.json",
                 )
             ),
         ):

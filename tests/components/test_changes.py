@@ -31,8 +31,13 @@ ROUTES = {
 INDEXES = {"metrics-table", "operations-table-throttles-alarm"} | DASHBOARD
 ROLL_ALARMS = named(
     "operations",
-    *("overdue-items-alarm", "roll-duration-alarm", "roll-errors-alarm", "roll-failures-alarm"),
-    *("roll-missing-alarm", "roll-throttles-alarm", "unsent-alerts-alarm"),
+    "overdue-items-alarm",
+    "roll-duration-alarm",
+    "roll-errors-alarm",
+    "roll-failures-alarm",
+    "roll-missing-alarm",
+    "roll-throttles-alarm",
+    "unsent-alerts-alarm",
 )
 ROLLUP_ALARMS = {f"operations-rollup-{name}-alarm" for name in ("missing", "errors", "duration", "runs")}
 OF_MANY = {

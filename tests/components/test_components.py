@@ -20,13 +20,39 @@ from components.watch.observability import Observability
 from tests.helpers.recorded_program import ACCOUNT, ROOT, Recorded, arn, record
 
 PROJECTED_BY_HEALTH = [
-    *("sessions_7d", "sessions_14d", "sessions_30d", "ib_calls_7d", "ib_calls_14d", "avg_rating", "ratings_30d"),
-    *("session_velocity", "alerts", "first_sessions_30d", "first_session_success_rate", "last_updated"),
+    "sessions_7d",
+    "sessions_14d",
+    "sessions_30d",
+    "ib_calls_7d",
+    "ib_calls_14d",
+    "avg_rating",
+    "ratings_30d",
+    "session_velocity",
+    "alerts",
+    "first_sessions_30d",
+    "first_session_success_rate",
+    "last_updated",
 ]
 PROJECTED_BY_UPDATE = [
-    *("sessions_7d", "sessions_14d", "sessions_30d", "ib_calls_7d", "ib_calls_14d", "avg_rating", "ratings_30d"),
-    *("session_velocity", "alerts", "first_sessions_30d", "first_session_success_rate", "health_score", "region"),
-    *("available_tutors", "active_students", "demand_score", "supply_score", "balance_status", "high_demand_subjects"),
+    "sessions_7d",
+    "sessions_14d",
+    "sessions_30d",
+    "ib_calls_7d",
+    "ib_calls_14d",
+    "avg_rating",
+    "ratings_30d",
+    "session_velocity",
+    "alerts",
+    "first_sessions_30d",
+    "first_session_success_rate",
+    "health_score",
+    "region",
+    "available_tutors",
+    "active_students",
+    "demand_score",
+    "supply_score",
+    "balance_status",
+    "high_demand_subjects",
 ]
 
 

@@ -19,33 +19,61 @@ RULES = ["p-alerts-critical", "p-alerts-warning"]
 # Lambda functions"; Kinesis, DynamoDB, EventBridge, SNS, SQS and CloudWatch Logs guides, the pages on their metrics).
 DOCUMENTED: dict[tuple[str, tuple[str, ...]], set[str]] = {
     ("AWS/Lambda", ("FunctionName",)): {
-        *("Invocations", "Errors", "Throttles", "Duration", "IteratorAge", "ConcurrentExecutions", "DeadLetterErrors"),
+        "Invocations",
+        "Errors",
+        "Throttles",
+        "Duration",
+        "IteratorAge",
+        "ConcurrentExecutions",
+        "DeadLetterErrors",
     },
     ("AWS/Lambda", ("EventSourceMappingUUID",)): {
-        *("PolledEventCount", "InvokedEventCount", "FailedInvokeEventCount", "DroppedEventCount"),
+        "PolledEventCount",
+        "InvokedEventCount",
+        "FailedInvokeEventCount",
+        "DroppedEventCount",
         "OnFailureDestinationDeliveredEventCount",
     },
     ("AWS/Kinesis", ("StreamName",)): {
-        *("IncomingBytes", "IncomingRecords", "GetRecords.Bytes", "GetRecords.IteratorAgeMilliseconds"),
-        *("WriteProvisionedThroughputExceeded", "ReadProvisionedThroughputExceeded"),
+        "IncomingBytes",
+        "IncomingRecords",
+        "GetRecords.Bytes",
+        "GetRecords.IteratorAgeMilliseconds",
+        "WriteProvisionedThroughputExceeded",
+        "ReadProvisionedThroughputExceeded",
     },
     ("AWS/DynamoDB", ("TableName",)): {
-        *("ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits", "ReadThrottleEvents", "WriteThrottleEvents"),
+        "ConsumedReadCapacityUnits",
+        "ConsumedWriteCapacityUnits",
+        "ReadThrottleEvents",
+        "WriteThrottleEvents",
     },
     ("AWS/DynamoDB", ("GlobalSecondaryIndexName", "TableName")): {
-        *("ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits", "ReadThrottleEvents", "WriteThrottleEvents"),
+        "ConsumedReadCapacityUnits",
+        "ConsumedWriteCapacityUnits",
+        "ReadThrottleEvents",
+        "WriteThrottleEvents",
     },
     ("AWS/DynamoDB", ("Operation", "TableName")): {"SystemErrors", "ThrottledRequests", "SuccessfulRequestLatency"},
     ("AWS/Events", ("EventBusName", "RuleName")): {
-        *("Invocations", "FailedInvocations", "InvocationsSentToDlq", "InvocationsFailedToBeSentToDlq"),
+        "Invocations",
+        "FailedInvocations",
+        "InvocationsSentToDlq",
+        "InvocationsFailedToBeSentToDlq",
     },
     ("AWS/Events", ("RuleName",)): {"FailedInvocations", "InvocationsFailedToBeSentToDlq"},
     ("AWS/SNS", ("TopicName",)): {
-        *("NumberOfMessagesPublished", "NumberOfNotificationsDelivered", "NumberOfNotificationsFailed"),
+        "NumberOfMessagesPublished",
+        "NumberOfNotificationsDelivered",
+        "NumberOfNotificationsFailed",
     },
     ("AWS/SQS", ("QueueName",)): {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"},
     ("AWS/States", ("StateMachineArn",)): {
-        *("ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"),
+        "ExecutionsStarted",
+        "ExecutionsSucceeded",
+        "ExecutionsFailed",
+        "ExecutionsTimedOut",
+        "ExecutionsAborted",
     },
     ("AWS/Logs", ("LogGroupName",)): {"IncomingBytes", "IncomingLogEvents"},
 }
@@ -133,8 +161,13 @@ def test_without_its_schedule_the_roll_has_no_alarms() -> None:
     assert names == {
         f"operations-{key}-alarm"
         for key in (
-            *("roll-missing", "roll-errors", "roll-throttles", "roll-duration", "roll-failures"),
-            *("overdue-items", "unsent-alerts"),
+            "roll-missing",
+            "roll-errors",
+            "roll-throttles",
+            "roll-duration",
+            "roll-failures",
+            "overdue-items",
+            "unsent-alerts",
         )
     }
 
@@ -309,7 +342,14 @@ def test_the_dashboards_body_is_as_cloudwatch_documents_it() -> None:
         else:
             assert widget["type"] == "metric"
             assert properties.keys() - {"annotations"} == {
-                *("title", "region", "view", "stacked", "stat", "period", "metrics", "yAxis")
+                "title",
+                "region",
+                "view",
+                "stacked",
+                "stat",
+                "period",
+                "metrics",
+                "yAxis",
             }
             assert (properties["region"], properties["view"]) == ("eu-west-1", "timeSeries")
             assert properties["period"] % 60 == 0
@@ -345,8 +385,11 @@ def test_the_dashboard_asks_its_questions_from_top_to_bottom_below_every_alarm()
     assert set(widgets[0]["properties"]["alarms"]) == alarms
     headers = [w["properties"]["markdown"].splitlines()[0] for w in widgets if w["type"] == "text"]
     assert headers == [
-        *("## Is it keeping up?", "## Is it right?"),
-        *("## What does it cost?", "## How do the sessions go?", "## What did it alert?"),
+        "## Is it keeping up?",
+        "## Is it right?",
+        "## What does it cost?",
+        "## How do the sessions go?",
+        "## What did it alert?",
     ]
 
 

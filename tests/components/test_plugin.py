@@ -146,7 +146,11 @@ def test_code_comes_as_archives_and_nothing_else_does(schema: dict[str, Any]) ->
         if property_.get("$ref") == "pulumi.json#/Archive"
     }
     assert archives == {
-        *("StreamProcessor.code", "StreamProcessor.layer", "Rollup.code", "Simulator.code", "AlertBus.code"),
+        "StreamProcessor.code",
+        "StreamProcessor.layer",
+        "Rollup.code",
+        "Simulator.code",
+        "AlertBus.code",
     }
 
 

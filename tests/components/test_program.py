@@ -355,9 +355,14 @@ def role_policies(p: str) -> dict[str, list[Allowed]]:
             ),
             (
                 [
-                    *("logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:GetLogDelivery"),
-                    *("logs:ListLogDeliveries", "logs:UpdateLogDelivery", "logs:DescribeLogGroups"),
-                    *("logs:DescribeResourcePolicies", "logs:PutResourcePolicy"),
+                    "logs:CreateLogDelivery",
+                    "logs:DeleteLogDelivery",
+                    "logs:GetLogDelivery",
+                    "logs:ListLogDeliveries",
+                    "logs:UpdateLogDelivery",
+                    "logs:DescribeLogGroups",
+                    "logs:DescribeResourcePolicies",
+                    "logs:PutResourcePolicy",
                 ],
                 ["*"],
                 None,
@@ -831,8 +836,11 @@ def test_each_setting_arrives_where_it_belongs(changed: Recorded, key: str) -> N
 def test_every_declared_setting_is_tested_above() -> None:
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
     existing = {
-        *("existingStreamArn", "existingStreamKeyArn"),
-        *("existingTableArn", "existingTableKeyArn", "existingBusArn"),
+        "existingStreamArn",
+        "existingStreamKeyArn",
+        "existingTableArn",
+        "existingTableKeyArn",
+        "existingBusArn",
     }
     assert project["config"].keys() == ARRIVALS.keys() | existing | {
         "layerDirectory",

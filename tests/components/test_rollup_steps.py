@@ -19,7 +19,14 @@ COMMON = {"Type", "Next", "End"}
 FIELDS = {
     "Task": {"Resource", "Parameters", "OutputPath", "ResultPath", "TimeoutSeconds", "Retry", "Catch"},
     "Map": {
-        *("Label", "ItemReader", "ItemSelector", "ItemProcessor", "MaxConcurrency", "ResultPath", "Retry", "Catch"),
+        "Label",
+        "ItemReader",
+        "ItemSelector",
+        "ItemProcessor",
+        "MaxConcurrency",
+        "ResultPath",
+        "Retry",
+        "Catch",
     },
     "Fail": {"ErrorPath", "CausePath"},
 }

@@ -166,8 +166,14 @@ def by_services(names: Names) -> Iterator[tuple[str, Call]]:
     for action in ("DescribeExecution", "StopExecution"):
         yield steps, Call(f"states:{action}", names.arn("states", f"execution:{prefix}-rollup:2026-11-23T10-00"))
     for action in (
-        *("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries"),
-        *("PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups"),
+        "CreateLogDelivery",
+        "GetLogDelivery",
+        "UpdateLogDelivery",
+        "DeleteLogDelivery",
+        "ListLogDeliveries",
+        "PutResourcePolicy",
+        "DescribeResourcePolicies",
+        "DescribeLogGroups",
     ):
         yield steps, Call(f"logs:{action}", "*")
 
@@ -596,18 +602,31 @@ def test_what_was_written_for_ministack_is_known(ministack: LocalAws, deployment
     """Nothing but what ministack cannot judge, in nothing but these policies, is other than declared."""
     known = {
         "aws:PrincipalArn": {
-            *("alerts-critical-policy", "alerts-dlq-policy", "alerts-info-policy", "alerts-warning-policy"),
+            "alerts-critical-policy",
+            "alerts-dlq-policy",
+            "alerts-info-policy",
+            "alerts-warning-policy",
             "processor-quarantine-policy",
         },
         "dynamodb:BatchExecuteStatement": {"processor-policy", "processor-roll-policy", "rollup-policy"},
         "events:source": {"processor-policy", "processor-roll-policy", "rollup-policy"},
         "lambda:SourceFunctionArn": {
-            *("alerts-notifier-policy", "processor-policy", "processor-roll-policy", "simulator-policy"),
-            *("rollup-policy", "rollup-map-policy", "rollup-reduce-policy"),
+            "alerts-notifier-policy",
+            "processor-policy",
+            "processor-roll-policy",
+            "simulator-policy",
+            "rollup-policy",
+            "rollup-map-policy",
+            "rollup-reduce-policy",
         },
         "plain HTTP": {
-            *("alerts-critical-policy", "alerts-dlq-policy", "alerts-info-policy", "alerts-warning-policy"),
-            *("operations-topic-policy", "processor-artifacts-policy", "processor-quarantine-policy"),
+            "alerts-critical-policy",
+            "alerts-dlq-policy",
+            "alerts-info-policy",
+            "alerts-warning-policy",
+            "operations-topic-policy",
+            "processor-artifacts-policy",
+            "processor-quarantine-policy",
             "rollup-runs-policy",
         },
     }

@@ -9,11 +9,25 @@ from tests.helpers.deployment import NOW, deployed, event_json
 
 TABLE = "metrics"
 _WINDOWS = (
-    *("sessions_7d", "sessions_14d", "sessions_30d", "ib_calls_7d", "ib_calls_14d", "avg_rating", "ratings_30d"),
-    *("session_velocity", "alerts", "first_sessions_30d", "first_session_success_rate"),
+    "sessions_7d",
+    "sessions_14d",
+    "sessions_30d",
+    "ib_calls_7d",
+    "ib_calls_14d",
+    "avg_rating",
+    "ratings_30d",
+    "session_velocity",
+    "alerts",
+    "first_sessions_30d",
+    "first_session_success_rate",
 )
 _SUPPLY = (
-    *("region", "available_tutors", "active_students", "demand_score", "supply_score", "balance_status"),
+    "region",
+    "available_tutors",
+    "active_students",
+    "demand_score",
+    "supply_score",
+    "balance_status",
     "high_demand_subjects",
 )
 PROJECTED: dict[str, tuple[str, str, tuple[str, ...]]] = {

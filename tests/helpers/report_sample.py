@@ -25,8 +25,12 @@ HOSTILE = "</script><script>window.harmed = true</script><img src=x onerror='win
 """An id that would run as a script if anything in the page took it for more than text."""
 
 TYPES = (
-    *("session_started", "session_completed", "ib_call_logged", "customer_health_update"),
-    *("tutor_availability_updated", "supply_demand_update"),
+    "session_started",
+    "session_completed",
+    "ib_call_logged",
+    "customer_health_update",
+    "tutor_availability_updated",
+    "supply_demand_update",
 )
 
 

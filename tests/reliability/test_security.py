@@ -224,11 +224,22 @@ def test_a_quarantined_record_chooses_neither_its_key_nor_what_stands_beside_it(
         for sent, body in zip(records, here.memory.objects.values(), strict=True):
             kept = json.loads(body)
             assert kept.keys() == {
-                *("reason", "detail", "data", "partition_key", "sequence_number", "shard_id", "arrival_time"),
+                "reason",
+                "detail",
+                "data",
+                "partition_key",
+                "sequence_number",
+                "shard_id",
+                "arrival_time",
                 "event_source_arn",
             }
             assert kept["reason"] in {
-                *("not_json", "not_object", "unknown_event_type", "missing_field", "invalid_field", "bad_timestamp"),
+                "not_json",
+                "not_object",
+                "unknown_event_type",
+                "missing_field",
+                "invalid_field",
+                "bad_timestamp",
             }
             assert (kept["partition_key"], kept["sequence_number"]) == (text * 4, sent.sequence_number)
             assert len(kept["detail"]) < 300
@@ -317,8 +328,17 @@ def test_nothing_of_a_payload_is_logged_but_the_ids_of_entities_that_failed(caps
     texts = {
         name: f"MARK-{name}"
         for name in (
-            *("session_id", "call_id", "balance_status", "timezone", "churn_risk", "avg_session_rating", "reason"),
-            *("source", "session_type", "priority", "anything_else"),
+            "session_id",
+            "call_id",
+            "balance_status",
+            "timezone",
+            "churn_risk",
+            "avg_session_rating",
+            "reason",
+            "source",
+            "session_type",
+            "priority",
+            "anything_else",
         )
     }
     payload = {**ids, **numbers, **texts, "subjects": ["MARK-subjects"]}

@@ -23,7 +23,12 @@ _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 _CHART_ROWS: Final = 4
 _REGISTER_MAPS: Final = {"subject": "regions", "region": "subjects"}
 _REGISTER_FIELDS: Final = (
-    *("available_tutors", "active_students", "demand_score", "supply_score", "balance_status", "updated_at"),
+    "available_tutors",
+    "active_students",
+    "demand_score",
+    "supply_score",
+    "balance_status",
+    "updated_at",
 )
 
 
@@ -120,7 +125,13 @@ def _print_numbers(console: Console, portrait: Portrait, *, explain: bool) -> No
         console.print(rows)
         return
     windows = printing.table(
-        *("attribute", "value", "facts", "first", "last", "next leaves (UTC)", "then"),
+        "attribute",
+        "value",
+        "facts",
+        "first",
+        "last",
+        "next leaves (UTC)",
+        "then",
         right=("value", "facts", "then"),
         whole=("attribute", "first", "last", "next leaves (UTC)"),
     )
@@ -227,7 +238,15 @@ def chart(counts: Sequence[int], rows: int = _CHART_ROWS) -> list[str]:
 def _print_facts(console: Console, portrait: Portrait) -> None:
     if portrait.facts:
         rows = printing.table(
-            *("kind", "time (UTC)", "window", "leaves (UTC)", "subject", "tutor", "rating", "outcome", "identity"),
+            "kind",
+            "time (UTC)",
+            "window",
+            "leaves (UTC)",
+            "subject",
+            "tutor",
+            "rating",
+            "outcome",
+            "identity",
             right=("rating",),
             whole=("kind", "time (UTC)", "leaves (UTC)", "identity"),
         )

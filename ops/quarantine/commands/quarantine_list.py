@@ -95,7 +95,12 @@ def _print_listed(found: browse.Found, limit: int, *, by_reason: bool) -> None:
     console = printing.output()
     if found.objects and by_reason:
         rows = printing.table(
-            *("kind", "reason", "objects", "records", "first arrival", "last arrival"),
+            "kind",
+            "reason",
+            "objects",
+            "records",
+            "first arrival",
+            "last arrival",
             right=("objects", "records"),
             whole=("kind", "first arrival", "last arrival"),
         )
@@ -123,7 +128,7 @@ def _print_listed(found: browse.Found, limit: int, *, by_reason: bool) -> None:
 def _print_each(console: Console, objects: Sequence[StoredObject]) -> None:
     """Prints a table where it fits. A narrow terminal gets lines instead, so that a key stays in one piece."""
     rows = printing.table(
-        *("arrived (UTC)", "reason", "entity", "detail", "key"), whole=("arrived (UTC)", "reason", "key")
+        "arrived (UTC)", "reason", "entity", "detail", "key", whole=("arrived (UTC)", "reason", "key")
     )
     lines = []
     for stored in objects:

@@ -117,7 +117,7 @@ def _print_shown(stored: StoredObject, records: Sequence[StoredRecord]) -> None:
         return
     _print_fields(console, fields | {"records": f"{len(records):,}"})
     rows = printing.table(
-        *("N", "arrived (UTC)", "entity", "bytes", "sequence number", "partition key"), right=("N", "bytes")
+        "N", "arrived (UTC)", "entity", "bytes", "sequence number", "partition key", right=("N", "bytes")
     )
     for number, record in enumerate(records, 1):
         entity = names(browse.named(record.data))

@@ -654,8 +654,17 @@ def test_a_notification_is_exactly_the_contracts_detail() -> None:
     state = judge(NO_ALERTS, STUDENT, QUIET | {LOW_HEALTH_SCORE: CRITICAL}, NOW, AlertRules())
     (told,) = (json.loads(each.detail) for each in state.outbox)
     assert list(told) == [
-        *("alert_id", "episode_id", "alert_type", "severity", "status", "entity_id", "entity_type"),
-        *("details", "message", "timestamp", "started_at"),
+        "alert_id",
+        "episode_id",
+        "alert_type",
+        "severity",
+        "status",
+        "entity_id",
+        "entity_type",
+        "details",
+        "message",
+        "timestamp",
+        "started_at",
     ]
     assert told == told | {
         "episode_id": state.firing[LOW_HEALTH_SCORE].episode_id,

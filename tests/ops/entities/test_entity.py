@@ -294,9 +294,15 @@ def test_facts_in_words(items: dict[tuple[str, str], Attributes]) -> None:
     told = portrait(items[STUDENT])
     assert len(told.facts) == 12
     assert [each.window for each in told.facts if each.kind == "session"] == [
-        *("30d", "30d", "30d", "30d"),
-        *("14d", "14d"),
-        *("7d", "7d", "7d"),
+        "30d",
+        "30d",
+        "30d",
+        "30d",
+        "14d",
+        "14d",
+        "7d",
+        "7d",
+        "7d",
     ]
     third = next(each for each in told.facts if each.time == to_iso(NOW - 9 * DAY_MS - HOUR_MS))
     assert asdict(third) == {

@@ -36,11 +36,27 @@ def test_all_is_well(account: Account, target: Target) -> None:
     found = examined(target)
     assert {each.status for each in found.values()} == {Status.OK}
     assert list(found) == [
-        *("stream", "processor", "event source mapping", "log", "errors", "metrics", "table"),
-        *("roll's function", "roll's schedule", "roll", "outboxes"),
-        *("rollup's function", "rollup's schedule", "rollup"),
-        *("rules", "notifier", "topic of critical alerts", "topic of warning alerts", "topic of info alerts"),
-        *("dead letters", "quarantine"),
+        "stream",
+        "processor",
+        "event source mapping",
+        "log",
+        "errors",
+        "metrics",
+        "table",
+        "roll's function",
+        "roll's schedule",
+        "roll",
+        "outboxes",
+        "rollup's function",
+        "rollup's schedule",
+        "rollup",
+        "rules",
+        "notifier",
+        "topic of critical alerts",
+        "topic of warning alerts",
+        "topic of info alerts",
+        "dead letters",
+        "quarantine",
     ]
     assert found["metrics"].said == "100 records counted in the last hour, in iops-dashboard"
     assert found["log"].said == "the last batch was complete 2 min ago"

@@ -39,8 +39,14 @@ def test_nothing_is_behind(account: Account, target: Target) -> None:
     found = measured(target)
     assert {name: each.status for name, each in found.items()} == dict.fromkeys(
         (
-            *("event source mapping", "iterator age", "last batch", "roll"),
-            *("outboxes", "rollup", "dead letters", "quarantine"),
+            "event source mapping",
+            "iterator age",
+            "last batch",
+            "roll",
+            "outboxes",
+            "rollup",
+            "dead letters",
+            "quarantine",
         ),
         Status.OK,
     )

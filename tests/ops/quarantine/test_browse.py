@@ -213,7 +213,11 @@ def test_list_shows_each_object(s3: Any) -> None:
     assert result.exit_code == 0
     rows = [line for line in result.stdout.splitlines() if "2026-11-23" in line]
     assert [row.split()[2] for row in rows] == [
-        *("not_json", "not_utf8", "unknown_event_type", "RetryAttemptsExhausted", "invalid_field")
+        "not_json",
+        "not_utf8",
+        "unknown_event_type",
+        "RetryAttemptsExhausted",
+        "invalid_field",
     ]
     assert "student stu_\\u202eevil\\x9b" in rows[2]
     assert "student stu_1, tutor tut_2" in rows[3]

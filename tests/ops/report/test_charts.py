@@ -16,8 +16,15 @@ from tests.helpers.deployment import NOW
 from tests.helpers.report_sample import HOSTILE, batch, empty, entity, episode, report
 
 NAMES = (
-    *("timeline", "traffic", "sessions", "subjects", "health", "balance"),
-    *("quarantine", "throughput", "latency"),
+    "timeline",
+    "traffic",
+    "sessions",
+    "subjects",
+    "health",
+    "balance",
+    "quarantine",
+    "throughput",
+    "latency",
 )
 
 
