@@ -11,7 +11,7 @@ import pytest
 
 from bundle.code import function_files
 from components.alert_bus import AI_SOURCE, PROCESSOR_SOURCE, SEVERITIES, AlertBus
-from components.event_stream import EventStream, EventStreamArgs
+from components.event_stream import EventStream, EventStreamArgs, check_shards, shard_steps
 from components.metrics_store import MetricsStore, MetricsStoreArgs
 from components.rollup import Rollup
 from components.simulator import Simulator
@@ -163,6 +163,61 @@ def test_the_stream_scales_on_demand_or_has_shards(shards: int, mode: str) -> No
     assert inputs["streamModeDetails"] == {"streamMode": mode}
     assert inputs.get("shardCount", 0) == shards
     assert inputs["retentionPeriod"] == 48
+
+
+def update(old: dict[str, Any], new: dict[str, Any]) -> pulumi.ResourceHookArgs:
+    """What the engine gives a hook before it updates the stream."""
+    return pulumi.ResourceHookArgs("urn", "id", "events-stream", "type", new_inputs=new, old_outputs=old)
+
+
+ON_DEMAND, PROVISIONED = ({"streamModeDetails": {"streamMode": mode}} for mode in ("ON_DEMAND", "PROVISIONED"))
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted"), [(None, 0), (None, 2), (None, 4), (None, 40), (1.0, 2.0), (3.0, 2), (4, 8), (5, 3), (9, 0)]
+)
+def test_a_number_of_shards_that_kinesis_takes_passes(present: float | None, wanted: float) -> None:
+    old = {**ON_DEMAND} if present is None else {**PROVISIONED, "shardCount": present}
+    check_shards(update(old, {**PROVISIONED, "shardCount": wanted} if wanted else ON_DEMAND))
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted", "message"),
+    [
+        (
+            None,
+            1.0,
+            r"^events-stream: shards is 1: it must be 2 or more, since .* on demand, .*; set it to 2, then to 1",
+        ),
+        (5.0, 2.0, "shards is 2: it must be 3 to 10, since the stream has 5 shards and .*; set it to 3, then to 2,"),
+        (1.0, 5.0, "shards is 5: it must be 1 to 2, since the stream has 1 shards and .*; set it to 2, then to 4, the"),
+    ],
+)
+def test_a_number_of_shards_that_kinesis_refuses_names_the_way(
+    present: float | None, wanted: float, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_shards(update({"shardCount": present}, {**PROVISIONED, "shardCount": wanted}))
+
+
+@pytest.mark.parametrize(("present", "wanted"), [(4, 1), (1, 4), (7, 100), (100, 7), (3, 3), (500, 1)])
+def test_the_way_by_halves_and_doubles_arrives_and_is_taken(present: int, wanted: int) -> None:
+    for step in shard_steps(present, wanted):
+        check_shards(update({"shardCount": present}, {**PROVISIONED, "shardCount": step}))
+        present = step
+    assert present == wanted
+
+
+def test_deploying_goes_by_the_same_way() -> None:
+    page = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+    assert f"for shards in {' '.join(map(str, shard_steps(8, 1)))}; do" in page
+
+
+@pytest.mark.parametrize("shards", [0, 4])
+def test_the_shards_are_checked_before_an_update_and_in_a_preview_already(shards: int) -> None:
+    recorded = record(lambda: EventStream("events", {"name_prefix": "p", "shards": shards}))
+    assert recorded.one("aws:kinesis/stream:Stream").before_update == ("events-shards",)
+    assert recorded.hooks == {"events-shards": True}
 
 
 @pytest.mark.parametrize("existing", [False, True])

@@ -50,6 +50,8 @@ class Registered:
     protect: bool
     retain_on_delete: bool
     custom: bool
+    before_update: tuple[str, ...] = ()
+    """Names of the hooks that the engine calls before it updates the resource."""
 
 
 @dataclass
@@ -63,6 +65,8 @@ class Recorded:
     """What each component passed to register_outputs, by its name; several calls are an error."""
     calls: list[str] = field(default_factory=list)
     """Tokens of invoked functions."""
+    hooks: dict[str, bool] = field(default_factory=dict)
+    """Of each registered hook, by its name, whether a preview calls it too."""
 
     def of_type(self, type_: str) -> list[Registered]:
         return [resource for resource in self.resources if resource.type == type_]
@@ -166,9 +170,14 @@ class _Recorder(mocks.MockMonitor):
                 protect=request.protect,
                 retain_on_delete=request.retainOnDelete,
                 custom=request.custom,
+                before_update=tuple(request.hooks.before_update),
             )
             self._recorded.resources.append(resource)
         return response
+
+    def RegisterResourceHook(self, request: Any) -> Any:  # noqa: N802 (the engine's name)
+        self._recorded.hooks[request.name] = request.on_dry_run
+        return super().RegisterResourceHook(request)  # type: ignore[no-untyped-call]
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 (the engine's name)
         outputs = rpc.deserialize_properties(request.outputs)
