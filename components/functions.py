@@ -9,6 +9,8 @@ import pulumi_aws as aws
 from components import iam
 
 RUNTIME = "python3.12"
+LONGEST_WAIT_SECONDS = 6 * 3600
+"""The longest that Lambda keeps an asynchronous call (developer guide, handling errors of asynchronous invocation)."""
 
 
 def without_archives(args: Mapping[str, object]) -> dict[str, object]:
@@ -98,7 +100,12 @@ def make_schedule(
     enabled: bool,
     opts: pulumi.ResourceOptions,
 ) -> aws.scheduler.Schedule:
-    """Calls the function every so many minutes. What fails is not retried for long: the next call does its work."""
+    """Calls the function every so many minutes. What fails is not retried for long: the next call does its work.
+
+    A call that fails is not repeated. One that Lambda can't start, for want of concurrency, it drops after one interval
+    (but not before a minute has passed, and after six hours at the latest, Lambda's limits): kept for longer, calls of
+    hours would run at once.
+    """
     # A single schedule's ARN would not do (EventBridge Scheduler user guide, confused deputy prevention).
     parts = function.arn.apply(lambda arn: arn.split(":"))
     group = parts.apply(lambda p: f"arn:{p[1]}:scheduler:{p[3]}:{p[4]}:schedule-group/default")
@@ -114,7 +121,12 @@ def make_schedule(
     )
     policy = iam.grant(f"{name}-policy", role.name, [iam.allow(["lambda:InvokeFunction"], [function.arn])], opts)
     aws.lambda_.FunctionEventInvokeConfig(
-        f"{name}-retries", function_name=function.name, maximum_retry_attempts=0, opts=opts
+        f"{name}-retries",
+        function_name=function.name,
+        # Without it a throttled call waits for six hours, whatever the number of retries.
+        maximum_event_age_in_seconds=min(60 * minutes, LONGEST_WAIT_SECONDS),
+        maximum_retry_attempts=0,
+        opts=opts,
     )
     return aws.scheduler.Schedule(
         name,

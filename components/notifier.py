@@ -11,11 +11,10 @@ import pulumi
 import pulumi_aws as aws
 
 from components import iam
-from components.functions import Function, make_function
+from components.functions import LONGEST_WAIT_SECONDS, Function, make_function
 
 _ROOT = Path(__file__).resolve().parent.parent
-# Lambda developer guide, "Error handling for asynchronous invocation": the longest and the most there is.
-_MAX_AGE_SECONDS, _RETRIES = 6 * 3600, 2
+_RETRIES = 2  # the most there is (Lambda developer guide, "Error handling for asynchronous invocation")
 
 
 def own_code() -> pulumi.AssetArchive:
@@ -68,7 +67,7 @@ def make_notifier(
     aws.lambda_.FunctionEventInvokeConfig(
         f"{name}-retries",
         function_name=function.resource.name,
-        maximum_event_age_in_seconds=_MAX_AGE_SECONDS,
+        maximum_event_age_in_seconds=LONGEST_WAIT_SECONDS,
         maximum_retry_attempts=_RETRIES,
         opts=opts,
     )

@@ -490,12 +490,23 @@ def test_the_schedules(program: Run, stack: str) -> None:
         "simulator-schedule": ("rate(1 minute)", "DISABLED"),
     }
     retries = program(stack).of_type("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")
-    assert {r.inputs["functionName"]: r.inputs["maximumRetryAttempts"] for r in retries} == {
-        f"{PREFIX[stack]}-roll": 0,
-        f"{PREFIX[stack]}-rollup": 0,
-        f"{PREFIX[stack]}-simulator": 0,
-        f"{PREFIX[stack]}-notifier": 2,
+    kept = {
+        r.inputs["functionName"].removeprefix(PREFIX[stack] + "-"): (
+            r.inputs["maximumRetryAttempts"],
+            r.inputs["maximumEventAgeInSeconds"],
+        )
+        for r in retries
     }
+    assert kept == {"roll": (0, 300), "rollup": (0, 900), "simulator": (0, 60), "notifier": (2, 21_600)}
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(1, 60), (20, 1200), (360, 21_600), (361, 21_600), (720, 21_600)])
+def test_a_throttled_call_of_a_schedule_is_dropped_after_an_interval(
+    built_layer: Path, minutes: int, seconds: int
+) -> None:
+    recorded = record_program("dev", layerDirectory=str(built_layer), rollupIntervalMinutes=minutes)
+    retries = recorded.one("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig", "rollup-schedule-retries")
+    assert retries.inputs["maximumEventAgeInSeconds"] == seconds
 
 
 # Of each alarm: what it watches (the sum of several, or an expression), how much of it rings, how often, and what the
