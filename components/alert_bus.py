@@ -44,6 +44,9 @@ class AlertBusArgs(TypedDict):
     """The notifier's: x86_64 or arm64. Default x86_64."""
     log_retention_days: NotRequired[pulumi.Input[int]]
     """How long the notifier's log is kept, which is the journal of alerts. Default 14."""
+    log_key_arn: NotRequired[pulumi.Input[str]]
+    """ARN of the customer managed key that encrypts the log, which CloudWatch Logs must be allowed to use. Default:
+    none, CloudWatch's own key."""
     tracing: NotRequired[bool]
     """Whether the notifier's invocations are traced with X-Ray. Default False."""
     protect: NotRequired[bool]
@@ -109,6 +112,7 @@ class AlertBus(pulumi.ComponentResource):
             topic_key=key,
             dead_letter_queue_arn=queue.arn,
             architecture=args.get("architecture", "x86_64"),
+            log_key_arn=args.get("log_key_arn", ""),
             log_retention_days=args.get("log_retention_days", 14),
             tracing=args.get("tracing", False),
             opts=self._child,

@@ -28,7 +28,8 @@ def make_bucket(
     """A bucket of a name beginning with `prefix` (AWS completes it: bucket names are global).
 
     Public access is blocked, objects are encrypted at rest and, with `expiry_days`, deleted at that age. Who may use it
-    is `restrict`'s matter.
+    is `restrict`'s matter. There are no versions: what is written under a name again has the same bytes, and what is
+    deleted, for its age or as somebody's data, must be gone.
     """
     kept = pulumi.ResourceOptions(protect=protect, retain_on_delete=protect)
     bucket = aws.s3.Bucket(
@@ -86,10 +87,10 @@ def restrict(
     """
     arn = bucket.resource.arn
     everything = [arn, pulumi.Output.concat(arn, "/*")]
-    # A service that acts for itself has no account.
+    # A service that acts for itself has no account; who calls without signing has neither.
     others = {
         "StringNotEquals": {"aws:PrincipalAccount": account},
-        "Bool": {"aws:PrincipalIsAWSService": "false"},
+        "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
     }
     statements = [iam.tls_only(["s3:*"], everything), iam.deny("OwnAccountOnly", ["s3:*"], everything, others)]
     if writer is not None:

@@ -18,6 +18,11 @@ def without_archives(args: Mapping[str, object]) -> dict[str, object]:
     return {key: value for key, value in args.items() if not isinstance(value, pulumi.Archive)}
 
 
+def given(text: pulumi.Input[str]) -> pulumi.Output[str | None]:
+    """The text, or None where it is empty, which leaves a property out."""
+    return pulumi.Output.from_input(text).apply(lambda known: known or None)
+
+
 @dataclass(frozen=True)
 class Function:
     """A function with what belongs to it."""
@@ -39,23 +44,27 @@ def make_function(
     timeout_seconds: pulumi.Input[int],
     architecture: pulumi.Input[str],
     log_retention_days: pulumi.Input[int],
+    log_key_arn: pulumi.Input[str],
     tracing: bool,
     opts: pulumi.ResourceOptions,
     layers: Sequence[pulumi.Input[str]] = (),
     storage_mb: pulumi.Input[int] | None = None,
     service_statements: Sequence[iam.Statement] = (),
     dead_letter_queue_arn: pulumi.Input[str] | None = None,
+    reserved_concurrency: int = -1,
 ) -> Function:
     """A function whose role, of the same name, allows `statements` and writing to its own log group.
 
     These hold for calls that the function's code makes, and for no other function that is given the role;
     `service_statements` are what services do with the role outside the function, as an event source mapping does.
-    The dead-letter queue gets events of asynchronous invocations that fail for good, as they were.
+    The dead-letter queue gets events of asynchronous invocations that fail for good, as they were. Of the concurrency
+    that the account has, `reserved_concurrency` is the function's alone, and its limit; -1 sets none aside.
     """
     logs = aws.cloudwatch.LogGroup(
         f"{name}-logs",
         name=pulumi.Output.concat("/aws/lambda/", function_name),
         retention_in_days=log_retention_days,
+        kms_key_id=given(log_key_arn),
         opts=opts,
     )
     role = iam.service_role(f"{name}-role", role_name=function_name, service="lambda.amazonaws.com", opts=opts)
@@ -79,6 +88,7 @@ def make_function(
         architectures=[architecture],
         memory_size=memory_mb,
         timeout=timeout_seconds,
+        reserved_concurrent_executions=None if reserved_concurrency == -1 else reserved_concurrency,
         layers=list(layers),
         environment={"variables": environment},
         ephemeral_storage=None if storage_mb is None else {"size": storage_mb},

@@ -1,4 +1,9 @@
-"""IAM documents and roles as every component writes them. What is allowed is never a wildcard; only a Deny may be."""
+"""IAM documents and roles as every component writes them.
+
+What is allowed names its actions; of a topic key's policy alone, `kms:GenerateDataKey*`. Its resources are ARNs, which
+end in a wildcard only where AWS or a later caller makes the rest: objects under a prefix, log streams, executions,
+indexes, rules and alarms. `*` alone stands where AWS knows no resources, and for the key itself in its own policy.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -42,8 +47,8 @@ def deny(
 
 
 def tls_only(actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> Statement:
-    """One statement of a resource's own policy that refuses every call in plain text."""
-    return deny("TlsOnly", actions, resources, {"Bool": {"aws:SecureTransport": "false"}})
+    """One statement of a resource's own policy that refuses every call that is not known to be over TLS."""
+    return deny("TlsOnly", actions, resources, {"BoolIfExists": {"aws:SecureTransport": "false"}})
 
 
 def only_when(statement: Statement, operator: str, key: str, value: pulumi.Input[str]) -> Statement:

@@ -39,6 +39,7 @@ def make_notifier(
     dead_letter_queue_arn: pulumi.Input[str],
     architecture: pulumi.Input[str],
     log_retention_days: pulumi.Input[int],
+    log_key_arn: pulumi.Input[str],
     tracing: bool,
     opts: pulumi.ResourceOptions,
 ) -> Function:
@@ -60,6 +61,7 @@ def make_notifier(
         timeout_seconds=60,
         architecture=architecture,
         log_retention_days=log_retention_days,
+        log_key_arn=log_key_arn,
         tracing=tracing,
         dead_letter_queue_arn=dead_letter_queue_arn,
         opts=opts,

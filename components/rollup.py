@@ -13,8 +13,8 @@ import pulumi_aws as aws
 
 from components import alert_bus, iam, metrics_store
 from components.buckets import make_bucket, restrict
-from components.functions import Function, make_function, make_schedule, without_archives
-from components.rollup_steps import State, definition
+from components.functions import Function, given, make_function, make_schedule, without_archives
+from components.rollup_steps import MAPS, State, definition
 from functions.environment import STEP
 
 # What Step Functions does to log (developer guide, "Logging in CloudWatch Logs"); none of it knows resources.
@@ -64,6 +64,9 @@ class RollupArgs(TypedDict):
     """x86_64 or arm64, the one the layer was built for. Default x86_64."""
     log_retention_days: NotRequired[pulumi.Input[int]]
     """How long logs are kept. Default 14."""
+    log_key_arn: NotRequired[pulumi.Input[str]]
+    """ARN of the customer managed key that encrypts the logs, which CloudWatch Logs must be allowed to use. Default:
+    none, CloudWatch's own key."""
     tracing: NotRequired[bool]
     """Whether invocations and executions are traced with X-Ray. Default False."""
     protect: NotRequired[bool]
@@ -186,6 +189,7 @@ class Rollup(pulumi.ComponentResource):
             timeout_seconds=self._timeout_seconds,
             storage_mb=args.get("storage_mb", 2048),
             architecture=args.get("architecture", "x86_64"),
+            log_key_arn=args.get("log_key_arn", ""),
             log_retention_days=args.get("log_retention_days", 14),
             tracing=args.get("tracing", False),
             layers=[args["layer_arn"]],
@@ -217,6 +221,7 @@ class Rollup(pulumi.ComponentResource):
             f"{name}-logs",
             name=pulumi.Output.concat("/aws/vendedlogs/states/", self._prefix),
             retention_in_days=self._args.get("log_retention_days", 14),
+            kms_key_id=given(self._args.get("log_key_arn", "")),
             opts=self._child,
         )
         role = iam.service_role(
@@ -225,7 +230,7 @@ class Rollup(pulumi.ComponentResource):
             service="states.amazonaws.com",
             condition={
                 "StringEquals": {"aws:SourceAccount": iam.account(self._args["table_arn"])},
-                "ArnLike": {"aws:SourceArn": pulumi.Output.concat(machine, "*")},
+                "ArnEquals": {"aws:SourceArn": [machine, *(pulumi.Output.concat(machine, "/", each) for each in MAPS)]},
             },
             opts=self._child,
         )
@@ -235,7 +240,7 @@ class Rollup(pulumi.ComponentResource):
             "xray:PutTelemetryRecords",
             "xray:PutTraceSegments",
         ]
-        runs = [pulumi.Output.concat(bucket.arn, f"/runs/*/{items}.json") for items in ("sources", "partitions")]
+        runs = [pulumi.Output.concat(bucket.arn, f"/runs/*/{items}.json") for items in MAPS]
         statements = [
             iam.allow(["lambda:InvokeFunction"], [each.resource.arn for each in functions.values()]),
             self._objects(["s3:GetObject"], *runs),

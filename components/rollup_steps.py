@@ -37,6 +37,8 @@ _RETRY: Final = [
     },
 ]
 _HOURS_AT_MOST: Final = 6
+MAPS: Final = ("sources", "partitions")
+"""The labels of the distributed maps, which read the lists of these names. Their executions are of `machine/label`."""
 
 
 def definition(
@@ -91,8 +93,8 @@ def definition(
         }
 
     steps = {
-        "Read the table": over("sources", "source", "map"),
-        "Sum by partition": over("partitions", "partition", "reduce"),
+        "Read the table": over(MAPS[0], "source", "map"),
+        "Sum by partition": over(MAPS[1], "partition", "reduce"),
         "Finish": {**task("finish", {"finish.$": "$"}), "OutputPath": "$.Payload"},
     }
     failed = {"Type": "Fail", "ErrorPath": "$.Error", "CausePath": "$.Cause"}

@@ -31,6 +31,9 @@ class SimulatorArgs(TypedDict):
     """Lowest level logged. Default INFO."""
     log_retention_days: NotRequired[pulumi.Input[int]]
     """How long logs are kept. Default 14."""
+    log_key_arn: NotRequired[pulumi.Input[str]]
+    """ARN of the customer managed key that encrypts the logs, which CloudWatch Logs must be allowed to use. Default:
+    none, CloudWatch's own key."""
     tracing: NotRequired[bool]
     """Whether invocations are traced with X-Ray. Default False."""
 
@@ -66,6 +69,7 @@ class Simulator(pulumi.ComponentResource):
             memory_mb=256,
             timeout_seconds=60,
             architecture=args.get("architecture", "x86_64"),
+            log_key_arn=args.get("log_key_arn", ""),
             log_retention_days=args.get("log_retention_days", 14),
             tracing=args.get("tracing", False),
             opts=child,

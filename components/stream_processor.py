@@ -53,12 +53,17 @@ class StreamProcessorArgs(TypedDict):
     """Memory of both functions. Default 1024."""
     timeout_seconds: NotRequired[pulumi.Input[int]]
     """Timeout of both functions. Default 120."""
+    reserved_concurrency: NotRequired[int]
+    """Concurrent executions that are the processor's alone, and its limit; -1 sets none aside. Default -1."""
     architecture: NotRequired[pulumi.Input[str]]
     """x86_64 or arm64, the one the layer was built for. Default x86_64."""
     log_level: NotRequired[pulumi.Input[str]]
     """Lowest level logged. Default INFO."""
     log_retention_days: NotRequired[pulumi.Input[int]]
     """How long logs are kept. Default 14."""
+    log_key_arn: NotRequired[pulumi.Input[str]]
+    """ARN of the customer managed key that encrypts the logs, which CloudWatch Logs must be allowed to use. Default:
+    none, CloudWatch's own key."""
     tracing: NotRequired[bool]
     """Whether invocations are traced with X-Ray. Default False."""
     ib_calls_warning: NotRequired[pulumi.Input[int]]
@@ -236,6 +241,8 @@ class StreamProcessor(pulumi.ComponentResource):
             timeout_seconds=args.get("timeout_seconds", 120),
             architecture=args.get("architecture", "x86_64"),
             log_retention_days=args.get("log_retention_days", 14),
+            log_key_arn=args.get("log_key_arn", ""),
+            reserved_concurrency=args.get("reserved_concurrency", -1) if service == "processor" else -1,
             tracing=args.get("tracing", False),
             layers=[layer.arn],
             opts=self._child,

@@ -101,6 +101,14 @@ class Settings:
                 f"it must be below streamRetentionHours ({hours})"
             )
             yield {"iteratorAgeAlarmMinutes", "streamRetentionHours"}, text
+        lanes = self.stream.shards * read.parallelization_factor
+        if -1 < read.reserved_concurrency < lanes and not self.stream.existing_arn:
+            # The mapping calls the processor for each of them at once.
+            text = (
+                f"processorReservedConcurrency is {read.reserved_concurrency}: "
+                f"it must be -1 or at least streamShards times parallelizationFactor ({lanes})"
+            )
+            yield {"processorReservedConcurrency", "streamShards", "parallelizationFactor"}, text
         for group, kind in ((self.stream, "Stream"), (self.table, "Table")):
             if group.existing_key_arn and not group.existing_arn:
                 key, needed = f"existing{kind}KeyArn", f"existing{kind}Arn"

@@ -28,6 +28,7 @@ class StackSettings:
     layer_directory: str = text("layerDirectory", "", r".*", "a path or empty")
     log_level: str = one_of("logLevel", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
     log_retention_days: int = log_retention("logRetentionDays", 14)
+    log_key_arn: str = text("logKeyArn", "", _KMS_KEY, "a KMS key's ARN or empty")
     tracing: bool = flag("tracingEnabled", False)
 
 
@@ -90,6 +91,7 @@ class ProcessorSettings:
     parallelization_factor: int = whole("parallelizationFactor", 1, 1, 10)
     memory_mb: int = whole("processorMemoryMb", 1024, 256, 10_240)
     timeout_seconds: int = whole("processorTimeoutSeconds", 120, 10, 900)
+    reserved_concurrency: int = whole("processorReservedConcurrency", -1, 1, 100_000, also=-1)
     ib_calls_warning: int = whole("ibCallsWarning", 3, 1, 1_000_000)
     health_warning: int = whole("healthWarning", 70, 0, 100)
     health_critical: int = whole("healthCritical", 50, 0, 100)

@@ -61,6 +61,9 @@ class Function(Kind):
             ),
         )
         client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        reserved = whole(inputs.get("reservedConcurrentExecutions"))
+        if reserved is not None:
+            client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
         return name, {"arn": function["FunctionArn"]}
 
     def read(self, aws: LocalAws, id_: str, outputs: Properties) -> Properties:
@@ -82,6 +85,7 @@ class Function(Kind):
             "loggingConfig": camel(function["LoggingConfig"]),
             "tracingConfig": camel(function["TracingConfig"]),
             "deadLetterConfig": camel(function.get("DeadLetterConfig")),
+            "reservedConcurrentExecutions": answer.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
             "tags": answer["Tags"],
         }
 

@@ -11,7 +11,9 @@ class LogGroup(Kind):
 
     def create(self, aws: LocalAws, name: str, inputs: Properties) -> tuple[str, Properties]:
         logs = aws.client("logs")
-        logs.create_log_group(logGroupName=name, tags=inputs.get("tags") or {})
+        logs.create_log_group(
+            logGroupName=name, tags=inputs.get("tags") or {}, **given(kmsKeyId=inputs.get("kmsKeyId"))
+        )
         logs.put_retention_policy(logGroupName=name, retentionInDays=whole(inputs["retentionInDays"]))
         return name, {"arn": self._find(aws, name)["logGroupArn"]}
 
@@ -20,6 +22,7 @@ class LogGroup(Kind):
         return {
             "name": group["logGroupName"],
             "retentionInDays": group["retentionInDays"],
+            "kmsKeyId": group.get("kmsKeyId"),
             "tags": aws.client("logs").list_tags_for_resource(resourceArn=group["logGroupArn"])["tags"],
         }
 

@@ -106,9 +106,15 @@ CHANGES: dict[str, tuple[Any, set[str] | None]] = {
         33,
         named("operations", "processor-duration-alarm", "roll-duration-alarm") | PROCESSOR_AND_ROLL | DASHBOARD,
     ),
+    "processorReservedConcurrency": (5, {"processor-function"}),
     "logLevel": ("DEBUG", FUNCTIONS - {"alerts-notifier-function"}),
     "logRetentionDays": (
         3,
+        {"processor-logs", "processor-roll-logs", "simulator-logs", "alerts-notifier-logs"}
+        | named("rollup", "logs", "map-logs", "reduce-logs", "steps-logs"),
+    ),
+    "logKeyArn": (
+        KEY,
         {"processor-logs", "processor-roll-logs", "simulator-logs", "alerts-notifier-logs"}
         | named("rollup", "logs", "map-logs", "reduce-logs", "steps-logs"),
     ),

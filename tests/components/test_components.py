@@ -68,7 +68,7 @@ UPDATED = index("LastUpdatedIndex", "entity_type", "last_updated", PROJECTED_BY_
 DUE = index("DueIndex", "due_partition", "due_at", [])
 
 
-TLS = {"Bool": {"aws:SecureTransport": "false"}}
+TLS = {"BoolIfExists": {"aws:SecureTransport": "false"}}
 
 
 def denied(sid: str, actions: list[str], resources: list[str], condition: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 from tests.helpers.recorded_program import ROOT, Recorded
@@ -63,7 +64,16 @@ def test_a_preview_may_ask_what_the_provider_asks_while_planning_and_no_more(pro
     types = {r.type for r in program("prod").resources if r.custom}
     new = types - ASKED_NOTHING - ASKED_WHILE_PLANNING.keys()
     assert new == set(), "look up in the provider's source what it calls when it plans these"
-    state, objects, key, questions = statements("kms:Decrypt")
+    state, objects, key, questions = statements("kinesis:DescribeLimits")
     assert set(questions["Action"]) == set().union(*(ASKED_WHILE_PLANNING[type_] for type_ in types - ASKED_NOTHING))
     assert questions["Resource"] == "*"  # neither action knows resources (Service Authorization Reference)
     assert [each["Action"] for each in (state, objects, key)] == [["s3:ListBucket"], ["s3:GetObject"], ["kms:Decrypt"]]
+
+
+def test_the_key_of_the_logs_may_be_used_for_every_log_group(program: Run) -> None:
+    (text,) = re.findall(r'```json\n(\{"Sid": "Logs".*?)```', PAGE, re.DOTALL)
+    (groups,) = json.loads(text)["Condition"]["ArnLike"].values()
+    names = [r.inputs["name"] for r in program("prod").of_type("aws:cloudwatch/logGroup:LogGroup")]
+    assert len(names) == 8
+    for name in names:
+        assert any(fnmatchcase(f"arn:aws:logs:REGION:ACCOUNT:log-group:{name}", group) for group in groups), name

@@ -137,7 +137,7 @@ def test_this_accounts_alarms_alone_may_publish_to_the_topic_and_over_tls() -> N
             "Principal": {"AWS": "*"},
             "Action": ["sns:Publish"],
             "Resource": [topic],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            "Condition": {"BoolIfExists": {"aws:SecureTransport": "false"}},
         },
     ]
 

@@ -210,9 +210,11 @@ def test_whatever_takes_data_refuses_plain_text(recorded: Recorded, type_: str) 
     policies_found = attached(recorded, type_)
     assert policies_found.keys() == {named(r) for r in recorded.of_type(ATTACHED[type_][1])}
     for name, statements in policies_found.items():
-        (refusal,) = [s for s in statements if s.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")]
+        (refusal,) = [
+            s for s in statements if s.get("Condition", {}).get("BoolIfExists", {}).get("aws:SecureTransport")
+        ]
         assert (refusal["Effect"], refusal["Principal"]) == ("Deny", {"AWS": "*"}), name
-        assert refusal["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert refusal["Condition"] == {"BoolIfExists": {"aws:SecureTransport": "false"}}
 
 
 def test_nobody_is_shut_out_of_managing_anything(recorded: Recorded) -> None:

@@ -395,6 +395,7 @@ def test_each_role_can_be_assumed_by_its_one_service_only(either: Recorded) -> N
     for role in either.of_type("aws:iam/role:Role"):
         (statement,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
         name = role.inputs["name"]
+        machine = arn("states", f"stateMachine:{name.removesuffix('-steps')}")
         own = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
         service, condition = {
             "schedule": (
@@ -403,7 +404,7 @@ def test_each_role_can_be_assumed_by_its_one_service_only(either: Recorded) -> N
             ),
             "steps": (
                 "states",
-                {**own, "ArnLike": {"aws:SourceArn": arn("states", f"stateMachine:{name.removesuffix('-steps')}*")}},
+                {**own, "ArnEquals": {"aws:SourceArn": [machine, f"{machine}/sources", f"{machine}/partitions"]}},
             ),
         }.get(name.rpartition("-")[2], ("lambda", None))
         principal = {"Service": f"{service}.amazonaws.com"}
@@ -424,10 +425,10 @@ def test_the_buckets_are_closed_to_others(program: Run, stack: str) -> None:
         own = f"arn:aws:s3:::{PREFIX[stack]}{bucket}"
         assert all(s["Effect"] == "Deny" and s["Principal"] == {"AWS": "*"} for s in statements.values())
         for sid, condition in {
-            "TlsOnly": {"Bool": {"aws:SecureTransport": "false"}},
+            "TlsOnly": {"BoolIfExists": {"aws:SecureTransport": "false"}},
             "OwnAccountOnly": {
                 "StringNotEquals": {"aws:PrincipalAccount": ACCOUNT},
-                "Bool": {"aws:PrincipalIsAWSService": "false"},
+                "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
             },
         }.items():
             found = statements.pop(sid)
@@ -784,9 +785,11 @@ ARRIVALS: dict[str, tuple[Any, str, Any]] = {
     "architecture": ("arm64", "processor-layer compatibleArchitectures", ["arm64"]),
     "processorMemoryMb": (300, "processor-roll-function memorySize", 300),
     "processorTimeoutSeconds": (33, "processor-function timeout", 33),
+    "processorReservedConcurrency": (6, "processor-function reservedConcurrentExecutions", 6),
     "tracingEnabled": (True, "processor-function tracingConfig.mode", "Active"),
     "logLevel": ("DEBUG", "processor-function environment.variables.LOG_LEVEL", "DEBUG"),
     "logRetentionDays": (3, "simulator-logs retentionInDays", 3),
+    "logKeyArn": (arn("kms", "key/1234"), "rollup-steps-logs kmsKeyId", arn("kms", "key/1234")),
     "ibCallsWarning": (4, "processor-function environment.variables.IB_CALLS_WARNING", "4"),
     "healthWarning": (71, "processor-function environment.variables.HEALTH_WARNING", "71"),
     "healthCritical": (51, "processor-function environment.variables.HEALTH_CRITICAL", "51"),

@@ -92,6 +92,8 @@ BAD = [
     ("processorTimeoutSeconds", "901", "a whole number from 10 to 900"),
     ("logLevel", "info", "one of DEBUG, INFO, WARNING, ERROR, CRITICAL"),
     ("logRetentionDays", "8", f"one of {DAYS}"),
+    ("logKeyArn", "alias/logs", "a KMS key's ARN or empty"),
+    ("processorReservedConcurrency", "0", "a whole number from 1 to 100000, or -1"),
     ("ibCallsWarning", "0", "a whole number from 1 to 1000000"),
     ("healthWarning", "101", "a whole number from 0 to 100"),
     ("healthCritical", "-1", "a whole number from 0 to 100"),
@@ -137,6 +139,7 @@ def test_a_bad_value_is_named_with_what_is_allowed(key: str, value: str, allowed
 
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
+LANES = "it must be -1 or at least streamShards times parallelizationFactor (6)"
 CONFLICTS = [
     ({"healthCritical": 70}, "healthCritical is 70: it must be below healthWarning (70)"),
     ({"maxRetryAttempts": -1}, "maxRecordAgeSeconds is -1: it must be 60 to 604800 when maxRetryAttempts is -1"),
@@ -144,6 +147,10 @@ CONFLICTS = [
     ({"iteratorAgeAlarmMinutes": 1440}, "iteratorAgeAlarmMinutes is 1440: it must be below streamRetentionHours (24)"),
     ({"existingStreamKeyArn": KEY}, f"existingStreamKeyArn is {KEY!r}: it must be empty without existingStreamArn"),
     ({"existingTableKeyArn": KEY}, f"existingTableKeyArn is {KEY!r}: it must be empty without existingTableArn"),
+    (
+        {"processorReservedConcurrency": 5, "streamShards": 2, "parallelizationFactor": 3},
+        f"processorReservedConcurrency is 5: {LANES}",
+    ),
 ]
 
 
@@ -152,6 +159,18 @@ def test_settings_that_contradict_each_other(config: dict[str, Any], message: st
     with pytest.raises(SettingsError) as raised:
         load(**config)
     assert str(raised.value) == f"1 {UNUSABLE}\n  {message}"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"processorReservedConcurrency": 6, "streamShards": 2, "parallelizationFactor": 3},
+        {"processorReservedConcurrency": 1, "streamShards": 0},
+        {"processorReservedConcurrency": 1, "existingStreamArn": "arn:aws:kinesis:eu-west-1:123456789012:stream/x"},
+    ],
+)
+def test_concurrency_is_reserved_for_all_lanes_that_are_known(config: dict[str, Any]) -> None:
+    assert load(**config).processor.reserved_concurrency == config["processorReservedConcurrency"]
 
 
 def test_all_problems_are_told_at_once_and_none_that_only_follows() -> None:

@@ -49,6 +49,8 @@ def matches(statement: Statement, call: Call) -> bool:
 def _holds(operator: str, actual: Sequence[str], wanted: Sequence[str]) -> bool:
     """One operator; `actual` is empty where the key is absent."""
     quantity, _, single = operator.rpartition(":")
+    if single.endswith("IfExists"):
+        return not actual or _holds(operator.removesuffix("IfExists"), actual, wanted)
     if single == "Null":
         return (not actual) == (wanted == ["true"])
     negated = {

@@ -43,7 +43,7 @@ def test_a_refusal_keeps_its_conditions() -> None:
 
 
 def test_plain_text_is_let_through_and_the_other_refusals_stay() -> None:
-    plain = {**allow("s3:*"), "Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    plain = {**allow("s3:*"), "Effect": "Deny", "Condition": {"BoolIfExists": {"aws:SecureTransport": "false"}}}
     other = {**allow("s3:PutObject"), "Effect": "Deny", "Condition": {"StringNotEquals": {"aws:PrincipalAccount": "1"}}}
     statements, (reason,) = given(plain, other)
     assert statements == [other]
