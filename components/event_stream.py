@@ -20,7 +20,7 @@ class EventStreamArgs(TypedDict):
     existing_key_arn: NotRequired[str]
     """ARN of the customer managed key that encrypts the existing stream. Default: none."""
     shards: NotRequired[int]
-    """Shards of the created stream; 0 scales on demand. One update halves or doubles them at most. Default 0."""
+    """Shards of the created stream; 0 scales on demand. One update halves or doubles them at most. Default 1."""
     retention_hours: NotRequired[pulumi.Input[int]]
     """How long the created stream keeps records, 24 to 8760 hours. Default 24."""
     protect: NotRequired[bool]
@@ -48,7 +48,7 @@ class EventStream(pulumi.ComponentResource):
             self.stream_arn = pulumi.Output.from_input(existing_arn)
             self.stream_name = pulumi.Output.from_input(existing_arn.partition("/")[2])
         else:
-            shards, protect = args.get("shards", 0), args.get("protect", False)
+            shards, protect = args.get("shards", 1), args.get("protect", False)
             possible = pulumi.ResourceHook(f"{name}-shards", check_shards, pulumi.ResourceHookOptions(on_dry_run=True))
             stream = aws.kinesis.Stream(
                 f"{name}-stream",

@@ -43,7 +43,7 @@ class StreamSettings:
         "a Kinesis stream's ARN or empty",
     )
     existing_key_arn: str = text("existingStreamKeyArn", "", _KMS_KEY, "a KMS key's ARN or empty")
-    shards: int = whole("streamShards", 0, 0, 500)
+    shards: int = whole("streamShards", 1, 0, 500)
     retention_hours: int = whole("streamRetentionHours", 24, 24, 8760)
 
 
@@ -124,8 +124,10 @@ class RollupSettings:
 
 @dataclass(frozen=True)
 class AlarmSettings:
-    """The operators' alarms, and who gets them."""
+    """The operators' alarms, who gets them, and the dashboard."""
 
+    alarms: bool = flag("alarmsEnabled", True)
+    dashboard: bool = flag("dashboardEnabled", True)
     emails: tuple[str, ...] = emails("operationsEmails")
     iterator_age_minutes: int = whole("iteratorAgeAlarmMinutes", 10, 1, 10_080)
     function_errors: int = whole("functionErrorsAlarmCount", 1, 1, 1_000_000)

@@ -36,6 +36,10 @@ class ObservabilityArgs(TypedDict):
     """The queue of what the rules or the notifier could not deliver."""
     index_names: NotRequired[list[str]]
     """The table's indexes, up to 4. Default all three of MetricsStore."""
+    alarms: NotRequired[bool]
+    """Whether there are alarms. Default True."""
+    dashboard: NotRequired[bool]
+    """Whether there is a dashboard. Default True."""
     emails: NotRequired[list[str]]
     """Addresses subscribed to the topic. Default none."""
     topic_key_arn: NotRequired[pulumi.Input[str]]

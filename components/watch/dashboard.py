@@ -31,7 +31,7 @@ def body(watched: Watched) -> pulumi.Output[str]:
     """The body as JSON: each section is a row with its question, followed by rows of widgets of equal width."""
     sections = [make(watched) for make in (_keeping_up, _right, cost, _sessions, _alerts)]
     alarms = {"type": "alarm", "properties": {"title": "Alarms", "alarms": list(watched.alarm_arns)}}
-    rows: list[tuple[int, Sequence[Widget]]] = [(4, [alarms])]
+    rows: list[tuple[int, Sequence[Widget]]] = [(4, [alarms])] if watched.alarm_arns else []
     for question, hint, *widgets in sections:
         rows.append((2, [{"type": "text", "properties": {"markdown": f"## {question}\n{hint}"}}]))
         rows.extend((6, row) for row in widgets)

@@ -22,7 +22,7 @@ class Observability(pulumi.ComponentResource):
     """What operators are told: iops:index:Observability.
 
     Children: `{name}-topic` with `-topic-policy` and one `-email-{address}` an address; `{name}-{alarm}-alarm` for each
-    alarm that docs/operations.md lists; `{name}-dashboard`.
+    alarm that docs/operations.md lists, and `{name}-dashboard`, unless they are switched off.
     It has the alarm of the dead-letter queue too, since an alarm of which nobody is told is none: a bus without an
     Observability has a queue and no alarm.
     Arguments: see ObservabilityArgs. Outputs: topic_arn, dashboard_name, dashboard_url.
@@ -36,9 +36,9 @@ class Observability(pulumi.ComponentResource):
     topic_arn: pulumi.Output[str]
     """The topic that operators subscribe to."""
     dashboard_name: pulumi.Output[str]
-    """The dashboard."""
+    """The dashboard; empty without one."""
     dashboard_url: pulumi.Output[str]
-    """Where it is in the console."""
+    """Where it is in the console; empty without one."""
 
     def __init__(self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("iops:index:Observability", name, dict(args), opts)
@@ -46,8 +46,11 @@ class Observability(pulumi.ComponentResource):
         self._name, self._prefix = name, args["name_prefix"]
         self._child = pulumi.ResourceOptions(parent=self)
         self.topic_arn = self._make_topic(args)
-        self._alarms = [self._make_alarm(alarm) for alarm in all_alarms(args)]
-        self.dashboard_name, self.dashboard_url = self._make_dashboard(args)
+        self._alarms = [self._make_alarm(alarm) for alarm in all_alarms(args)] if args.get("alarms", True) else []
+        if args.get("dashboard", True):
+            self.dashboard_name, self.dashboard_url = self._make_dashboard(args)
+        else:
+            self.dashboard_name = self.dashboard_url = pulumi.Output.from_input("")
         self.register_outputs(
             {
                 "topic_arn": self.topic_arn,

@@ -40,6 +40,29 @@ ROLL_ALARMS = named(
     "unsent-alerts-alarm",
 )
 ROLLUP_ALARMS = {f"operations-rollup-{name}-alarm" for name in ("missing", "errors", "duration", "runs")}
+ALARMS = (
+    ROLL_ALARMS
+    | ROLLUP_ALARMS
+    | named(
+        "operations",
+        "stream-unread-alarm",
+        "iterator-age-alarm",
+        "processor-errors-alarm",
+        "processor-throttles-alarm",
+        "processor-duration-alarm",
+        "failed-records-alarm",
+        "quarantined-records-alarm",
+        "failed-batches-alarm",
+        "lost-records-alarm",
+        "notifier-errors-alarm",
+        "notifier-throttles-alarm",
+        "failed-deliveries-alarm",
+        "lost-alerts-alarm",
+        "dead-letters-alarm",
+        "table-errors-alarm",
+        "table-throttles-alarm",
+    )
+)
 OF_MANY = {
     *ROLLUPS,
     *named(
@@ -155,6 +178,8 @@ CHANGES: dict[str, tuple[Any, set[str] | None]] = {
     "topicKeyEnabled": (True, {"alerts-key", "alerts-key-alias", "alerts-notifier-policy"} | TOPICS),
     "dlqRetentionDays": (13, {"alerts-dlq"}),
     "quarantineExpiryDays": (31, {"processor-quarantine-lifecycle"}),
+    "alarmsEnabled": (False, ALARMS | DASHBOARD),
+    "dashboardEnabled": (False, DASHBOARD),
     "operationsEmails": (["o@d.org"], {"operations-email-o@d.org"}),
     "iteratorAgeAlarmMinutes": (20, {"operations-iterator-age-alarm"} | DASHBOARD),
     "functionErrorsAlarmCount": (

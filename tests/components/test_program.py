@@ -692,6 +692,34 @@ def test_the_rollup_rests_when_it_is_switched_off(built_layer: Path) -> None:
     assert not any("rollup" in name for name in alarms)
 
 
+def test_alarms_and_dashboard_can_be_left_out(built_layer: Path) -> None:
+    recorded = record_program(
+        "dev",
+        layerDirectory=str(built_layer),
+        alarmsEnabled=False,
+        dashboardEnabled=False,
+        operationsEmails=["o@d.org"],
+    )
+    assert recorded.of_type("aws:cloudwatch/metricAlarm:MetricAlarm") == []
+    assert recorded.of_type("aws:cloudwatch/dashboard:Dashboard") == []
+    assert recorded.outputs["DashboardUrl"] == ""
+    assert recorded.outputs["OperationsTopicArn"] == arn("sns", "iops-dashboard-dev-operations")
+
+
+def test_a_dashboard_without_alarms_has_no_row_of_them(built_layer: Path) -> None:
+    recorded = record_program("dev", layerDirectory=str(built_layer), alarmsEnabled=False)
+    widgets = json.loads(recorded.one("aws:cloudwatch/dashboard:Dashboard").inputs["dashboardBody"])["widgets"]
+    assert "alarm" not in {widget["type"] for widget in widgets}
+    assert min(widget["y"] for widget in widgets) == 0
+
+
+def test_dev_has_one_shard_and_prod_scales_on_demand(program: Run) -> None:
+    streams = {stack: program(stack).one("aws:kinesis/stream:Stream").inputs for stack in PREFIX}
+    modes = {stack: stream["streamModeDetails"]["streamMode"] for stack, stream in streams.items()}
+    assert modes == {"dev": "PROVISIONED", "prod": "ON_DEMAND"}
+    assert streams["dev"]["shardCount"] == 1
+
+
 def test_a_rollup_of_one_function_needs_no_other(built_layer: Path) -> None:
     recorded = record_program("dev", layerDirectory=str(built_layer), rollupDistributedItems=0)
     assert recorded.of_type("aws:sfn/stateMachine:StateMachine") == []
@@ -860,6 +888,8 @@ def test_every_declared_setting_is_tested_above() -> None:
         "layerDirectory",
         "dueIndexEnabled",
         "rollupEnabled",
+        "alarmsEnabled",
+        "dashboardEnabled",
     }
     assert project["name"] == PROJECT
 
