@@ -15,6 +15,8 @@ from components.watch.widgets import rule_dimensions
 
 # What the functions call: DynamoDB counts SystemErrors by table and operation (developer guide, metrics, dimensions).
 _OPERATIONS: Final = ("BatchGetItem", "BatchExecuteStatement", "Query", "Scan")
+# What has not run yet looks like what no longer runs: no expression tells the two apart.
+_ONCE_WHEN_NEW: Final = "On a new stack it rings once, and ends by itself with the first run."
 _MINUTE: Final = 60
 _FIVE_MINUTES: Final = 300
 
@@ -210,7 +212,7 @@ def roll_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
     yield Alarm(
         "roll-missing",
         f"The roll has not run for {intervals * interval} minutes: counts do not fall and reminders are not sent. "
-        "First see whether its schedule is enabled and may call it.",
+        f"First see whether its schedule is enabled and may call it. {_ONCE_WHEN_NEW}",
         metrics={"rolls": function_metric(function, "Invocations")},
         expression="IF(FILL(rolls, 0) < 1, 1, 0)",
         period=period,
@@ -255,7 +257,7 @@ def rollup_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
     yield Alarm(
         "rollup-missing",
         f"No rollup has come to its end for {intervals * interval} minutes: the figures of subjects and of first "
-        "sessions are as old. First see whether rollups fail, last too long, or are not called.",
+        f"sessions are as old. First see whether rollups fail, last too long, or are not called. {_ONCE_WHEN_NEW}",
         metrics={"complete": Metric(args["name_prefix"], "RolledUp", {"service": "rollup"})},
         expression="IF(FILL(complete, 0) < 1, 1, 0)",
         period=period,

@@ -172,6 +172,20 @@ def test_without_its_schedule_the_roll_has_no_alarms() -> None:
     }
 
 
+def test_what_rings_on_a_new_stack_says_so() -> None:
+    """What is missing breaches, so these two ring before the first run; who is told must read that it is expected."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    found = set()
+    for each in observed().of_type(ALARM):
+        key = each.name.removeprefix("operations-").removesuffix("-alarm")
+        section = page.partition(f"### {key}\n")[2].partition("\n### ")[0]
+        new = each.inputs["treatMissingData"] == "breaching"
+        found |= {key} if new else set()
+        assert ("On a new stack it rings once" in each.inputs["alarmDescription"]) is new
+        assert ("On a new stack it rings once" in section) is new
+    assert found == {"roll-missing", "rollup-missing"}
+
+
 def test_the_rolls_alarms_go_by_its_interval() -> None:
     recorded = observed(roll_interval_minutes=60, roll_intervals=2)
     for key in ("roll-errors", "roll-throttles", "roll-duration", "roll-failures", "overdue-items", "unsent-alerts"):
