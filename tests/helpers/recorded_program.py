@@ -112,8 +112,12 @@ _ARNS: dict[str, Callable[[str], str]] = {
 class _Answers(mocks.Mocks):
     """Outputs as AWS would give them, so that wiring between resources shows in the inputs of the next ones."""
 
-    def __init__(self, recorded: Recorded) -> None:
-        self._recorded = recorded
+    def __init__(self, recorded: Recorded, partition: str, region: str) -> None:
+        self._recorded, self._partition, self._region = recorded, partition, region
+
+    def _here(self, text: str) -> str:
+        """An ARN or URL of the usual partition and region as one of the run's own."""
+        return text.replace("arn:aws:", f"arn:{self._partition}:").replace(REGION, self._region)
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         inputs: dict[str, Any] = dict(args.inputs)
@@ -133,7 +137,7 @@ class _Answers(mocks.Mocks):
             outputs["uuid"] = f"uuid-of-{name}"
         if args.typ in _ARNS:
             outputs["arn"] = _ARNS[args.typ](name)
-        return name, {**inputs, **outputs}
+        return name, {**inputs, **{key: self._here(value) for key, value in outputs.items()}}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
         self._recorded.calls.append(args.token)
@@ -195,13 +199,16 @@ def record(
     config: Mapping[str, Any] | None = None,
     stack: str = "test",
     recorded: Recorded | None = None,
+    partition: str = "aws",
+    region: str = REGION,
 ) -> Recorded:
     """Run `program` in a stack of its own until every registration is done; what it raises is raised here.
 
-    A test that wants to see what was registered before that gives `recorded`.
+    A test that wants to see what was registered before that gives `recorded`. The ARNs of what is made are of
+    `partition` and `region`.
     """
     recorded = Recorded() if recorded is None else recorded
-    answers = _Answers(recorded)
+    answers = _Answers(recorded, partition, region)
     failures: list[BaseException] = []
 
     def call() -> None:
