@@ -13,6 +13,7 @@ import pulumi_aws as aws
 
 from components import iam, notifier
 from components.functions import Function, without_archives
+from components.plain import check_plain
 
 SEVERITIES = ("critical", "warning", "info")
 PROCESSOR_SOURCE = "iops-dashboard.processor"
@@ -86,6 +87,7 @@ class AlertBus(pulumi.ComponentResource):
     """The key that encrypts the topics; empty without one."""
 
     def __init__(self, name: str, args: AlertBusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        check_plain(name, AlertBusArgs, args)
         super().__init__("iops:index:AlertBus", name, without_archives(args), opts)
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
@@ -252,8 +254,9 @@ class AlertBus(pulumi.ComponentResource):
 
     def _make_key(self, args: AlertBusArgs) -> aws.kms.Key:
         protect = args.get("protect", False)
-        # The bus's own ARN tells partition, region and account, without a call.
-        parts = self.bus_arn.apply(lambda arn: arn.split(":"))
+        # The queue's ARN tells the stack's own partition, region and account, without a call; the bus may be another's.
+        place = iam.own_place(self.dead_letter_queue_arn, bus_arn=self.bus_arn)
+        parts = place.apply(lambda arn: arn.split(":"))
         root = parts.apply(lambda p: f"arn:{p[1]}:iam::{p[4]}:root")
         topic = parts.apply(lambda p: f"arn:{p[1]}:sns:{p[3]}:{p[4]}:")
         owner = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}

@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import iam
+from components.plain import check_plain
 
 _ON_DEMAND_SHARDS: Final = 4
 """What a stream made on demand begins with (Kinesis developer guide, "On-demand mode")."""
@@ -41,6 +42,7 @@ class EventStream(pulumi.ComponentResource):
     """Its name."""
 
     def __init__(self, name: str, args: EventStreamArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        check_plain(name, EventStreamArgs, args)
         super().__init__("iops:index:EventStream", name, dict(args), opts)
         self._name = name
         self._key_arn = args.get("existing_key_arn", "")

@@ -32,6 +32,24 @@ class Function:
     policy: aws.iam.RolePolicy
 
 
+def make_logs(
+    name: str,
+    *,
+    function_name: pulumi.Input[str],
+    retention_days: pulumi.Input[int],
+    key_arn: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
+) -> aws.cloudwatch.LogGroup:
+    """The log group of the function of this name."""
+    return aws.cloudwatch.LogGroup(
+        f"{name}-logs",
+        name=pulumi.Output.concat("/aws/lambda/", function_name),
+        retention_in_days=retention_days,
+        kms_key_id=given(key_arn),
+        opts=opts,
+    )
+
+
 def make_function(
     name: str,
     *,
@@ -52,20 +70,18 @@ def make_function(
     service_statements: Sequence[iam.Statement] = (),
     dead_letter_queue_arn: pulumi.Input[str] | None = None,
     reserved_concurrency: int = -1,
+    logs: aws.cloudwatch.LogGroup | None = None,
 ) -> Function:
     """A function whose role, of the same name, allows `statements` and writing to its own log group.
 
     These hold for calls that the function's code makes, and for no other function that is given the role;
     `service_statements` are what services do with the role outside the function, as an event source mapping does.
     The dead-letter queue gets events of asynchronous invocations that fail for good, as they were. Of the concurrency
-    that the account has, `reserved_concurrency` is the function's alone, and its limit; -1 sets none aside.
+    that the account has, `reserved_concurrency` is the function's alone, and its limit; -1 sets none aside. Without
+    `logs` it makes the log group too.
     """
-    logs = aws.cloudwatch.LogGroup(
-        f"{name}-logs",
-        name=pulumi.Output.concat("/aws/lambda/", function_name),
-        retention_in_days=log_retention_days,
-        kms_key_id=given(log_key_arn),
-        opts=opts,
+    logs = logs or make_logs(
+        name, function_name=function_name, retention_days=log_retention_days, key_arn=log_key_arn, opts=opts
     )
     role = iam.service_role(f"{name}-role", role_name=function_name, service="lambda.amazonaws.com", opts=opts)
     write_logs = iam.allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(logs.arn, ":*")])

@@ -90,6 +90,29 @@ def grant(
     return aws.iam.RolePolicy(name, role=role, policy=document(statements), opts=opts)
 
 
+def own_place(own: pulumi.Input[str], **given: pulumi.Input[str]) -> pulumi.Output[str]:
+    """The ARN of something of the stack's own, once it is known that all that was given is in its account and region.
+
+    Raises
+    ------
+    ValueError
+        When something is not, in the program's run that knows both ARNs: naming the argument, its ARN and the place.
+    """
+
+    def check(known: dict[str, str]) -> str:
+        place = known["own"].split(":")
+        for argument, arn in known.items():
+            parts = arn.split(":")
+            if (parts[1], *parts[3:5]) != (place[1], *place[3:5]):
+                raise ValueError(
+                    f"{argument} is {arn}: it must be in the stack's own account and region, "
+                    f"{place[4]} and {place[3]} of {place[1]}"
+                )
+        return known["own"]
+
+    return pulumi.Output.all(own=own, **given).apply(check)
+
+
 def account(arn: pulumi.Input[str]) -> pulumi.Output[str]:
     """The account that owns what has this ARN."""
     return pulumi.Output.from_input(arn).apply(lambda text: text.split(":")[4])

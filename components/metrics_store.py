@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import iam
+from components.plain import check_plain
 
 # What both dashboard indexes project. An index with an INCLUDE projection takes 20 attributes at most (AWS limit).
 _WINDOWS = (
@@ -74,6 +75,7 @@ class MetricsStore(pulumi.ComponentResource):
     """ARN of the table's stream of changes; empty when the table exists."""
 
     def __init__(self, name: str, args: MetricsStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        check_plain(name, MetricsStoreArgs, args)
         super().__init__("iops:index:MetricsStore", name, dict(args), opts)
         self._name = name
         self._key_arn = args.get("existing_key_arn", "")

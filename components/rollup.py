@@ -13,7 +13,8 @@ import pulumi_aws as aws
 
 from components import alert_bus, iam, metrics_store
 from components.buckets import make_bucket, restrict
-from components.functions import Function, given, make_function, make_schedule, without_archives
+from components.functions import Function, given, make_function, make_logs, make_schedule, without_archives
+from components.plain import check_plain
 from components.rollup_steps import MAPS, State, definition
 from functions.environment import STEP
 
@@ -93,15 +94,24 @@ class Rollup(pulumi.ComponentResource):
     """Where the parts of such rollups are, for a day, and where exports of the table are read from; empty without."""
 
     def __init__(self, name: str, args: RollupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        check_plain(name, RollupArgs, args)
         super().__init__("iops:index:Rollup", name, without_archives(args), opts)
         self.step_names: list[pulumi.Output[str]] = []
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
         self._prefix = pulumi.Output.concat(args["name_prefix"], "-rollup")
         # ARNs are put together, for the rollup and the state machine name each other.
-        parts = pulumi.Output.from_input(args["table_arn"]).apply(lambda arn: arn.split(":"))
-        self._partition = parts.apply(lambda p: p[1])
+        self._logs = make_logs(
+            name,
+            function_name=self._prefix,
+            retention_days=args.get("log_retention_days", 14),
+            key_arn=args.get("log_key_arn", ""),
+            opts=self._child,
+        )
+        place = iam.own_place(self._logs.arn, table_arn=args["table_arn"], bus_arn=args["bus_arn"])
+        parts = place.apply(lambda arn: arn.split(":"))
+        self._partition, self._account = parts.apply(lambda p: p[1]), parts.apply(lambda p: p[4])
         self._states = parts.apply(lambda p: f"arn:{p[1]}:states:{p[3]}:{p[4]}:")
-        self._own_bucket = {"StringEquals": {"s3:ResourceAccount": iam.account(args["table_arn"])}}
+        self._own_bucket = {"StringEquals": {"s3:ResourceAccount": self._account}}
         items = args.get("distributed_items", 2_000_000)
         key = metrics_store.key_statements(args.get("table_key_arn", ""))
         rollup_statements = [
@@ -193,6 +203,7 @@ class Rollup(pulumi.ComponentResource):
             log_retention_days=args.get("log_retention_days", 14),
             tracing=args.get("tracing", False),
             layers=[args["layer_arn"]],
+            logs=None if suffix else self._logs,
             opts=self._child,
         )
 
@@ -209,7 +220,7 @@ class Rollup(pulumi.ComponentResource):
             expiry_days=1,
             opts=self._child,
         )
-        restrict(f"{self._name}-runs", bucket, account=iam.account(self._args["table_arn"]), opts=self._child)
+        restrict(f"{self._name}-runs", bucket, account=self._account, opts=self._child)
         return bucket.resource
 
     def _make_steps(self, bucket: aws.s3.Bucket, functions: dict[str, Function]) -> pulumi.Output[str]:
@@ -229,7 +240,7 @@ class Rollup(pulumi.ComponentResource):
             role_name=pulumi.Output.concat(self._prefix, "-steps"),
             service="states.amazonaws.com",
             condition={
-                "StringEquals": {"aws:SourceAccount": iam.account(self._args["table_arn"])},
+                "StringEquals": {"aws:SourceAccount": self._account},
                 "ArnEquals": {"aws:SourceArn": [machine, *(pulumi.Output.concat(machine, "/", each) for each in MAPS)]},
             },
             opts=self._child,

@@ -6,6 +6,7 @@ import pulumi
 
 from components import event_stream
 from components.functions import make_function, make_schedule, without_archives
+from components.plain import check_plain
 
 
 class SimulatorArgs(TypedDict):
@@ -51,6 +52,7 @@ class Simulator(pulumi.ComponentResource):
     """Its ARN."""
 
     def __init__(self, name: str, args: SimulatorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        check_plain(name, SimulatorArgs, args)
         super().__init__("iops:index:Simulator", name, without_archives(args), opts)
         child = pulumi.ResourceOptions(parent=self)
         function = make_function(

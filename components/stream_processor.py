@@ -8,7 +8,8 @@ import pulumi_aws as aws
 
 from components import alert_bus, event_stream, iam, metrics_store
 from components.buckets import make_bucket, restrict
-from components.functions import RUNTIME, Function, make_function, make_schedule, without_archives
+from components.functions import RUNTIME, Function, make_function, make_logs, make_schedule, without_archives
+from components.plain import check_plain
 from functions.environment import THRESHOLDS, text_of, written
 
 _HANDLERS: Final = {"processor": "handler", "roll": "roll"}
@@ -132,10 +133,21 @@ class StreamProcessor(pulumi.ComponentResource):
     """What the two functions have in common of their environments, for such functions as well."""
 
     def __init__(self, name: str, args: StreamProcessorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        check_plain(name, StreamProcessorArgs, args)
         super().__init__("iops:index:StreamProcessor", name, without_archives(args), opts)
         self._name, self._args, self._prefix = name, args, args["name_prefix"]
         self._child = pulumi.ResourceOptions(parent=self)
-        self._account = iam.account(args["table_arn"])
+        self._logs = make_logs(
+            name,
+            function_name=pulumi.Output.concat(self._prefix, "-processor"),
+            retention_days=args.get("log_retention_days", 14),
+            key_arn=args.get("log_key_arn", ""),
+            opts=self._child,
+        )
+        own = iam.own_place(
+            self._logs.arn, stream_arn=args["stream_arn"], table_arn=args["table_arn"], bus_arn=args["bus_arn"]
+        )
+        self._account = iam.account(own)
         self._quarantine = make_bucket(
             f"{name}-quarantine",
             prefix=pulumi.Output.concat(self._prefix, "-quarantine-"),
@@ -245,6 +257,7 @@ class StreamProcessor(pulumi.ComponentResource):
             reserved_concurrency=args.get("reserved_concurrency", -1) if service == "processor" else -1,
             tracing=args.get("tracing", False),
             layers=[layer.arn],
+            logs=self._logs if service == "processor" else None,
             opts=self._child,
         )
 

@@ -6,7 +6,7 @@ here. No other module reads config, and this one creates nothing.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Final
 
 import pulumi
 
@@ -21,6 +21,9 @@ from settings.groups import (
     StreamSettings,
     TableSettings,
 )
+
+_EXISTING: Final = {("stream", "existing_arn"), ("table", "existing_arn"), ("bus", "existing_bus_arn")}
+"""What a stack may adopt, by group and name: all of it must be in the stack's own account and region."""
 
 
 class SettingsError(pulumi.RunError):
@@ -64,6 +67,7 @@ class Settings:
         messages = list(problems.values())
         # A key that is wrong by itself already has its message; the default in its place proves nothing.
         messages += [text for keys, text in settings._conflicts() if not problems.keys() & keys]
+        messages += settings._elsewhere(pulumi.Config("aws").get("region") or "")
         if messages:
             count = "1 setting" if len(messages) == 1 else f"{len(messages)} settings"
             raise SettingsError(
@@ -78,6 +82,19 @@ class Settings:
             settings = getattr(self, group.name)
             for item in fields(settings):
                 yield group.name, item.name, item.metadata["setting"], getattr(settings, item.name)
+
+    def _elsewhere(self, region: str) -> Iterator[str]:
+        """Yield the message of each existing resource that is not in the stack's region, or not with the others."""
+        first = ""
+        for group, name, setting, value in self.declared():
+            if not value or (group, name) not in _EXISTING:
+                continue
+            _, partition, _, where, account, *_ = value.split(":")
+            if region and where != region:
+                yield f"{setting.key} is {value!r}: it must be in the region of the stack (aws:region is {region})"
+            elif first and (partition, account) != (first.split(":")[1], first.split(":")[4]):
+                yield f"{setting.key} is {value!r}: it must be in the account of {first!r}, which is the stack's own"
+            first = first or value
 
     def _conflicts(self) -> Iterator[tuple[set[str], str]]:
         """Yield the keys and the message of each rule between settings that does not hold."""

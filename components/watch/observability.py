@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import iam
+from components.plain import check_plain
 from components.watch import dashboard
 from components.watch.alarms import Alarm, all_alarms
 from components.watch.arguments import ObservabilityArgs, check, duration_limit_ms, index_names, last_part
@@ -41,6 +42,7 @@ class Observability(pulumi.ComponentResource):
     """Where it is in the console; empty without one."""
 
     def __init__(self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        check_plain(name, ObservabilityArgs, args)
         super().__init__("iops:index:Observability", name, dict(args), opts)
         check(args)
         self._name, self._prefix = name, args["name_prefix"]

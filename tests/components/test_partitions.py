@@ -49,7 +49,7 @@ def test_every_name_arn_and_policy_is_of_its_own_partition_and_region(
 
     def run(partition: str, region: str) -> Recorded:
         given = {key: moved(value, partition, region) for key, value in theirs.items()}
-        config = stack_config("prod", **options, **given)
+        config = stack_config("prod", **options, **given) | {"aws:region": region}
         return record(run_program, config, "prod", partition=partition, region=region)
 
     usual, elsewhere = run("aws", REGION), run(partition, region)

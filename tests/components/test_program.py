@@ -783,6 +783,24 @@ def test_an_existing_table_and_bus_are_used_and_not_made(built_layer: Path) -> N
         )
 
 
+@pytest.mark.parametrize(
+    ("key", "theirs", "argument"),
+    [
+        ("existingStreamArn", "arn:aws:kinesis:eu-west-1:999999999999:stream/theirs", "stream_arn"),
+        ("existingTableArn", "arn:aws:dynamodb:eu-west-1:999999999999:table/theirs", "table_arn"),
+        ("existingBusArn", "arn:aws:events:eu-west-1:999999999999:event-bus/theirs", "bus_arn"),
+    ],
+)
+def test_what_is_of_another_account_is_refused_and_locks_nobody_out(
+    built_layer: Path, key: str, theirs: str, argument: str
+) -> None:
+    recorded = Recorded()
+    with pytest.raises(ValueError, match=rf"{argument} is {theirs}: it must be in the stack's own .*{ACCOUNT}"):
+        record(run_program, stack_config("prod", layerDirectory=str(built_layer), **{key: theirs}), "prod", recorded)
+    # Nothing that takes the account from there is made: bucket policies would deny all but the foreign one.
+    assert not any("999999999999" in str(r.inputs) for r in recorded.of_type("aws:s3/bucketPolicy:BucketPolicy"))
+
+
 def test_a_missing_layer_stops_the_program_with_one_message() -> None:
     with pytest.raises(pulumi.RunError, match="run `make layer`") as raised:
         record_program("dev", layerDirectory="build/no-such-layer")

@@ -154,7 +154,21 @@ CONFLICTS = [
 ]
 
 
-@pytest.mark.parametrize(("config", "message"), CONFLICTS)
+STREAM = "arn:aws:kinesis:eu-west-1:123456789012:stream/x"
+TABLE = "arn:aws:dynamodb:eu-west-1:999999999999:table/theirs"
+ELSEWHERE = [
+    (
+        {"existingStreamArn": STREAM, "existingTableArn": TABLE},
+        f"existingTableArn is {TABLE!r}: it must be in the account of {STREAM!r}, which is the stack's own",
+    ),
+    (
+        {"existingTableArn": TABLE, "aws:region": "us-east-1"},
+        f"existingTableArn is {TABLE!r}: it must be in the region of the stack (aws:region is us-east-1)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("config", "message"), [*CONFLICTS, *ELSEWHERE])
 def test_settings_that_contradict_each_other(config: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError) as raised:
         load(**config)

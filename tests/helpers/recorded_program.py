@@ -239,9 +239,9 @@ def record(
 
 
 def stack_config(stack: str, **changes: Any) -> dict[str, Any]:
-    """The config of Pulumi.<stack>.yaml with some of the project's keys changed."""
+    """The config of Pulumi.<stack>.yaml in the mocked region, with some of the project's keys changed."""
     values: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
-    return values | {f"{PROJECT}:{key}": value for key, value in changes.items()}
+    return values | {"aws:region": REGION} | {f"{PROJECT}:{key}": value for key, value in changes.items()}
 
 
 def run_program() -> None:
