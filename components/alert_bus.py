@@ -12,6 +12,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import iam, notifier
+from components.emails import subscribe
 from components.functions import Function, without_archives
 from components.plain import check_plain
 
@@ -60,7 +61,7 @@ class AlertBus(pulumi.ComponentResource):
 
     Children: `{name}-bus` with `-bus-policy`, unless the bus exists; `{name}-dlq` with `-dlq-policy`; with topic_key
     `{name}-key` and `{name}-key-alias`; `{name}-notifier-function` with `-role`, `-policy`, `-logs`, `-retries`; for
-    each severity `{name}-{severity}-topic`, `-rule`, `-permission`, `-target`, `-policy` and one `-email-{address}` an
+    each severity `{name}-{severity}-topic`, `-rule`, `-permission`, `-target`, `-policy` and one `-email-...` an
     address.
     Arguments: see AlertBusArgs. Outputs: bus_arn, bus_name, critical_topic_arn, warning_topic_arn, info_topic_arn,
     dead_letter_queue_arn, dead_letter_queue_url, notifier_function_name, topic_key_arn (empty without a key;
@@ -128,7 +129,7 @@ class AlertBus(pulumi.ComponentResource):
         }
         for severity, topic in topics.items():
             self._route(severity, topic, publisher)
-            self._subscribe_addresses(severity, topic, emails[severity])
+            subscribe(f"{name}-{severity}", topic, emails[severity], self._child)
         self.register_outputs(
             {
                 "bus_arn": self.bus_arn,
@@ -314,16 +315,6 @@ class AlertBus(pulumi.ComponentResource):
             # A stack whose rule still publishes to the topic itself loses nothing while it is updated.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[target]),
         )
-
-    def _subscribe_addresses(self, severity: str, topic: aws.sns.Topic, emails: Sequence[str]) -> None:
-        for address in emails:
-            aws.sns.TopicSubscription(
-                f"{self._name}-{severity}-email-{address}",
-                topic=topic.arn,
-                protocol="email",
-                endpoint=address,
-                opts=self._child,
-            )
 
     def _make_rule(self, name: str, pattern: dict[str, Any]) -> aws.cloudwatch.EventRule:
         rule = aws.cloudwatch.EventRule(

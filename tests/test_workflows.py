@@ -106,6 +106,20 @@ def test_what_changes_a_stack_waits_for_tests_and_its_environment() -> None:
     assert jobs["dev"]["needs"] == "test"
 
 
+def test_every_preview_and_deployment_runs_the_policy_pack_and_names_a_missing_stack() -> None:
+    (action,) = ACTIONS
+    steps = _read(action)["runs"]["steps"]
+    (runs,) = [step for step in steps if "command" in step.get("with", {})]
+    assert runs["with"]["policyPacks"] == "policy"
+    assert (ROOT / "policy" / "PulumiPolicy.yaml").is_file()
+    (installed,) = [step for step in steps if step.get("working-directory") == "policy"]
+    (looked,) = [step for step in steps if "pulumi stack select" in step.get("run", "")]
+    credentials = next(step for step in steps if "configure-aws-credentials" in step.get("uses", ""))
+    # Whatever is installed runs before there are credentials.
+    assert steps.index(installed) < steps.index(credentials) < steps.index(looked) < steps.index(runs)
+    assert "is not in the backend" in looked["run"]
+
+
 def test_a_fork_gets_no_identity() -> None:
     (job,) = _jobs(_GITHUB / "workflows" / "preview.yml").values()
     assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]

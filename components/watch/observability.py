@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import iam
+from components.emails import subscribe
 from components.plain import check_plain
 from components.watch import dashboard
 from components.watch.alarms import Alarm, all_alarms
@@ -22,7 +23,7 @@ _CONSOLES: Final = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.ama
 class Observability(pulumi.ComponentResource):
     """What operators are told: iops:index:Observability.
 
-    Children: `{name}-topic` with `-topic-policy` and one `-email-{address}` an address; `{name}-{alarm}-alarm` for each
+    Children: `{name}-topic` with `-topic-policy` and one `-email-...` an address; `{name}-{alarm}-alarm` for each
     alarm that docs/operations.md lists, and `{name}-dashboard`, unless they are switched off.
     It has the alarm of the dead-letter queue too, since an alarm of which nobody is told is none: a bus without an
     Observability has a queue and no alarm.
@@ -87,14 +88,7 @@ class Observability(pulumi.ComponentResource):
             policy=iam.document([publish, others, iam.tls_only(["sns:Publish"], [topic.arn])]),
             opts=self._child,
         )
-        for address in args.get("emails", []):
-            aws.sns.TopicSubscription(
-                f"{self._name}-email-{address}",
-                topic=topic.arn,
-                protocol="email",
-                endpoint=address,
-                opts=self._child,
-            )
+        subscribe(self._name, topic, args.get("emails", []), self._child)
         return topic.arn
 
     def _make_alarm(self, alarm: Alarm) -> aws.cloudwatch.MetricAlarm:

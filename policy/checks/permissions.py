@@ -99,7 +99,7 @@ def _texts(value: Any, path: Steps) -> Iterator[Steps]:
             part = value[step]
         except UnknownValueError:
             if not _DOCUMENTS.isdisjoint(here):
-                yield here  # whoever reads it is told that it is not known
+                yield here  # whoever reads it leaves the question to the update
             continue
         if isinstance(part, str):
             yield here

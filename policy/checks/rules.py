@@ -1,12 +1,13 @@
 """How a policy looks at a resource: properties by path, rules about them, and messages that say what is allowed.
 
-During a preview some values are not known yet. Reading one raises pulumi-policy's UnknownValueError, of which the pack
-makes a warning that names the property: nothing passes unseen, and `pulumi up` asks again with the value. Here is
-ensured that what is known to be wrong is reported all the same.
+During a preview some values are not known yet. Reading one raises pulumi-policy's UnknownValueError, and the question
+is left unanswered: `pulumi up` asks it again with the value, before the resource is touched. A warning for each would
+bury what is known to be wrong, which is reported all the same.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,9 +102,7 @@ def resource_policy(
     """A policy about one resource at a time, asked before it is created or changed."""
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        unknown = _report(ask(args), report)
-        if unknown is not None:
-            raise unknown
+        _report(ask(args), report)
 
     return ResourceValidationPolicy(name=name, description=description, validate=validate, **more)
 
@@ -116,28 +115,19 @@ def stack_policy(
     """A policy about resources that belong together: `ask` gets each resource of the stack, and all of them."""
 
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        unknown = None
         for resource in args.resources:
-            found = _report(ask(resource, args.resources), report, resource.urn)
-            unknown = unknown or found
-        if unknown is not None:
-            raise unknown
+            _report(ask(resource, args.resources), report, resource.urn)
 
     return StackValidationPolicy(name=name, description=description, validate=validate)
 
 
-def _report(questions: Violations, report: ReportViolation, urn: str | None = None) -> UnknownValueError | None:
-    """Ask all questions, report what is wrong, and return the first value that is not known."""
-    unknown = None
+def _report(questions: Violations, report: ReportViolation, urn: str | None = None) -> None:
+    """Ask all questions and report what is wrong; those about values that are not known yet have no answer."""
     for question in questions:
-        try:
+        with suppress(UnknownValueError):
             message = question()
-        except UnknownValueError as error:
-            unknown = unknown or error
-        else:
             if message is not None:
                 report(message, urn)
-    return unknown
 
 
 def _shown(value: Any) -> str:

@@ -221,7 +221,9 @@ def test_the_plugin_itself_serves_this_schema(schema: dict[str, Any], tmp_path: 
 
 
 def test_its_manifest_and_its_requirements() -> None:
-    assert yaml.safe_load((DIRECTORY / "PulumiPlugin.yaml").read_text(encoding="utf-8")) == {"runtime": "python"}
+    assert yaml.safe_load((DIRECTORY / "PulumiPlugin.yaml").read_text(encoding="utf-8")) == {
+        "runtime": {"name": "python", "options": {"toolchain": "pip", "virtualenv": ".venv"}}
+    }  # .gitignore has .venv, and not the venv that the CLI would make
     assert pins(DIRECTORY / "requirements.txt") == pins(ROOT / "requirements.txt")
 
 

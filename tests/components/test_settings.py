@@ -50,6 +50,13 @@ def test_stack_files_have_declared_keys_only(stack: str) -> None:
     assert keys <= DECLARED.keys()
 
 
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_stack_files_are_as_the_cli_writes_them(stack: str) -> None:
+    """`pulumi stack init` and `pulumi config set` write the whole file anew, with texts for numbers and booleans."""
+    for key, value in stack_config(stack).items():
+        assert isinstance(value, str), f"{key} is {value!r}"
+
+
 def test_values_are_read_by_their_types() -> None:
     settings = load(
         namePrefix="ours", production=True, batchSize=250, maxRetryAttempts=-1, maxRecordAgeSeconds=3600,

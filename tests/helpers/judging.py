@@ -14,7 +14,7 @@ from pulumi_policy import (
     StackValidationArgs,
     StackValidationPolicy,
 )
-from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError, unknown_checking_proxy
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
 from policy.checks import POLICIES
 from tests.helpers.recorded_program import Registered
@@ -27,12 +27,11 @@ ABSENT = object()
 
 @dataclass(frozen=True)
 class Finding:
-    """What a policy says: a violation, or that it can't tell yet."""
+    """A violation that a policy reports."""
 
     policy: str
     urn: str
     message: str
-    unknown: bool = False
 
 
 def judge(resources: Sequence[Registered], config: Mapping[str, Mapping[str, Any]] | None = None) -> list[Finding]:
@@ -55,10 +54,7 @@ def judge(resources: Sequence[Registered], config: Mapping[str, Mapping[str, Any
 
 def _ask(policy: Any, args: Any, urn: str) -> Iterable[Finding]:
     found: list[Finding] = []
-    try:
-        policy.validate(args, lambda message, of=None: found.append(Finding(policy.name, of or urn, message)))
-    except UnknownValueError as error:
-        found.append(Finding(policy.name, urn, error.message, unknown=True))
+    policy.validate(args, lambda message, of=None: found.append(Finding(policy.name, of or urn, message)))
     return found
 
 

@@ -105,18 +105,15 @@ def test_a_violation_is_mandatory_and_names_the_resource(
     assert message.endswith("metrics-table: deletionProtectionEnabled is False: it must be True in production")
 
 
-def test_what_a_preview_does_not_know_is_a_warning(
+def test_what_a_preview_does_not_know_passes_quietly_and_what_it_knows_does_not(
     pack: analyzer_pb2_grpc.AnalyzerStub, program: Callable[[str], Recorded]
 ) -> None:
     resources = changed(program("dev").resources, "alerts-dlq-policy", "policy", UNKNOWN)
-    found = ask(pack, resources)
-    assert {policy for policy, *_ in found} == {
-        "no-wildcard-actions",
-        "no-wildcard-resources",
-        "no-public-principals",
-    }
-    assert {level for _, _, level, _ in found} == {analyzer_pb2.ADVISORY}
-    assert all("string value at .policy can't be known during preview" in message for *_, message in found)
+    assert ask(pack, resources) == []
+    wrong = changed(resources, "events-stream", "encryptionType", "NONE")
+    assert [(policy, level) for policy, _, level, _ in ask(pack, wrong)] == [
+        ("encryption-at-rest", analyzer_pb2.MANDATORY)
+    ]
 
 
 def test_its_configuration_says_which_stacks_are_production(

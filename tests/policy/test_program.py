@@ -93,7 +93,7 @@ def test_a_broken_property_of_the_program_is_reported_by_its_policy_alone(
         resource = named(resources, name)
         wrong = value(resource.inputs[path]) if callable(value) else value
         findings = judge(changed(resources, name, path, wrong))
-        assert [(f.policy, f.urn, f.unknown) for f in findings] == [(policy, resource.urn, False)]
+        assert [(f.policy, f.urn) for f in findings] == [(policy, resource.urn)]
 
 
 @pytest.mark.parametrize(("policy", "removed", "lacking"), LACKS)
