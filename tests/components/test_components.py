@@ -1,6 +1,7 @@
 """Each component alone, as someone else's program would use it: defaults, switches, grants and subscriptions."""
 
 import json
+import re
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pulumi
 import pytest
 
 from bundle.code import function_files
+from components import iam
 from components.alert_bus import AI_SOURCE, PROCESSOR_SOURCE, SEVERITIES, AlertBus
 from components.event_stream import EventStream, EventStreamArgs, check_shards, shard_steps
 from components.metrics_store import MetricsStore, MetricsStoreArgs
@@ -239,6 +241,27 @@ def test_a_producer_gets_writing_alone_with_the_streams_key() -> None:
     assert found == [(["kinesis:PutRecords"], [stream]), (["kms:GenerateDataKey"], [key])]
     condition = {"StringLike": {"kms:ViaService": "kinesis.eu-west-1.amazonaws.com*"}}
     assert recorded.policy_of("their-role")[1]["Condition"] == condition
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        (arn("dynamodb", "table/t"), False),
+        ("arn:aws:dynamodb:eu-west-1:999999999999:table/t", True),
+        ("arn:aws:dynamodb:us-east-1:123456789012:table/t", True),
+        ("arn:aws-cn:dynamodb:eu-west-1:123456789012:table/t", True),
+    ],
+)
+def test_what_is_not_in_the_stacks_own_account_and_region_is_refused_by_name(given: str, refused: bool) -> None:
+    def program() -> None:
+        pulumi.export("place", iam.own_place(arn("logs", "log-group:own"), table_arn=given))
+
+    if not refused:
+        assert record(program).outputs == {"place": arn("logs", "log-group:own")}
+        return
+    text = f"table_arn is {given}: it must be in the stack's own account and region, {ACCOUNT} and eu-west-1 of aws"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        record(program)
 
 
 def bus(use: Callable[[AlertBus], object] = id, **args: Any) -> Recorded:

@@ -783,22 +783,14 @@ def test_an_existing_table_and_bus_are_used_and_not_made(built_layer: Path) -> N
         )
 
 
-@pytest.mark.parametrize(
-    ("key", "theirs", "argument"),
-    [
-        ("existingStreamArn", "arn:aws:kinesis:eu-west-1:999999999999:stream/theirs", "stream_arn"),
-        ("existingTableArn", "arn:aws:dynamodb:eu-west-1:999999999999:table/theirs", "table_arn"),
-        ("existingBusArn", "arn:aws:events:eu-west-1:999999999999:event-bus/theirs", "bus_arn"),
-    ],
-)
-def test_what_is_of_another_account_is_refused_and_locks_nobody_out(
-    built_layer: Path, key: str, theirs: str, argument: str
-) -> None:
-    recorded = Recorded()
-    with pytest.raises(ValueError, match=rf"{argument} is {theirs}: it must be in the stack's own .*{ACCOUNT}"):
-        record(run_program, stack_config("prod", layerDirectory=str(built_layer), **{key: theirs}), "prod", recorded)
-    # Nothing that takes the account from there is made: bucket policies would deny all but the foreign one.
-    assert not any("999999999999" in str(r.inputs) for r in recorded.of_type("aws:s3/bucketPolicy:BucketPolicy"))
+def test_the_own_account_is_read_from_what_the_stack_itself_has_made(built_layer: Path) -> None:
+    """From a table's ARN it would be the table's: the policies then refuse everybody but that account."""
+    table = arn("dynamodb", "table/theirs")
+    recorded = record_program("prod", layerDirectory=str(built_layer), existingTableArn=table)
+    logs = {r.name: r.urn for r in recorded.of_type("aws:cloudwatch/logGroup:LogGroup")}
+    for bucket in ("processor-quarantine", "processor-artifacts", "rollup-runs"):
+        policy = recorded.one("aws:s3/bucketPolicy:BucketPolicy", f"{bucket}-policy")
+        assert logs[f"{bucket.partition('-')[0]}-logs"] in policy.property_dependencies["policy"]
 
 
 def test_a_missing_layer_stops_the_program_with_one_message() -> None:
