@@ -80,7 +80,8 @@ def test_the_stacks_are_there_and_each_is_previewed_and_deployed() -> None:
     steps = _steps()
     for step in steps:
         assert (ROOT / f"Pulumi.{step['stack']}.yaml").is_file(), step["stack"]
-    stacks = {path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml")}
+    # The local stack is in nobody's account.
+    stacks = {path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml")} - {"local"}
     for command in ("preview", "up"):
         assert {step["stack"] for step in steps if step["command"] == command} == stacks
 

@@ -44,7 +44,7 @@ def test_each_declared_default_is_allowed(key: str) -> None:
     assert load(**{key: DECLARED[key]["default"]}) == Settings()
 
 
-@pytest.mark.parametrize("stack", ["dev", "prod"])
+@pytest.mark.parametrize("stack", ["dev", "prod", "local"])
 def test_stack_files_have_declared_keys_only(stack: str) -> None:
     keys = {key.removeprefix(f"{PROJECT}:") for key in stack_config(stack) if key.startswith(f"{PROJECT}:")}
     assert keys <= DECLARED.keys()
