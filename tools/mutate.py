@@ -58,6 +58,9 @@ _OPERATORS: Final[dict[type[ast.operator], type[ast.operator]]] = {
     ast.Div: ast.Mult, ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr, ast.LShift: ast.RShift, ast.RShift: ast.LShift,
 }  # fmt: skip
 
+_WITHOUT_BEHAVIOUR: Final = ("frozen", "slots", "gc")
+"""Keywords of dataclasses and structs that a correct program does not depend on; so is `strict` of `zip`."""
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -77,12 +80,28 @@ def mutants_of(file: str, source: str) -> Iterator[Mutant]:
     ['a < 1 -> a <= 1', '1 -> 2']
     """
     tree = ast.parse(source)
+    left_out = _flags_without_behaviour(tree)
     for number, node in enumerate(ast.walk(tree)):
-        for other in _others(node):
+        for other in () if node in left_out else _others(node):
             mutated = copy.deepcopy(tree)
             _replace(mutated, list(ast.walk(mutated))[number], other)
             change = f"{ast.unparse(node)} -> {ast.unparse(other) or 'nothing'}"
             yield Mutant(file, getattr(node, "lineno", 0), change, ast.fix_missing_locations(mutated))
+
+
+def _flags_without_behaviour(tree: ast.AST) -> set[ast.expr]:
+    """Return the values of the keywords that only guard against mistakes, or only save memory."""
+    return {
+        keyword.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call | ast.ClassDef)
+        for keyword in node.keywords
+        if keyword.arg in _WITHOUT_BEHAVIOUR or (keyword.arg == "strict" and _calls(node, "zip"))
+    }
+
+
+def _calls(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
 
 
 def _others(node: ast.AST) -> Iterator[ast.AST]:

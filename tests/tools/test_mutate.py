@@ -30,6 +30,13 @@ def changes(source: str) -> list[str]:
         ("raise a", ["raise a -> pass"]),
         ("def f(a: int | None): ...", []),
         ("'text'", []),
+        (
+            "dataclass(frozen=True, slots=True, order=True)",
+            ["dataclass(frozen=True, slots=True, order=True) -> pass", "True -> False"],
+        ),
+        ("x = zip(a, b, strict=True)", []),
+        ("x = convert(a, strict=True)", ["True -> False"]),
+        ("class A(Struct, frozen=True, gc=False): ...", []),
     ],
 )
 def test_each_kind_of_change(source: str, expected: list[str]) -> None:
