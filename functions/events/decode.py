@@ -1,6 +1,6 @@
-"""From the mapping's batch to events: base64, UTF-8, JSON, validation; a bad record never stops its neighbours.
+"""Decodes the mapping's batch into events: base64, UTF-8, JSON, validation. Pure.
 
-Pure. A record either becomes an `Event` or a `Rejection`.
+Each record becomes an `Event` or a `Rejection`. A bad record never stops its neighbours.
 """
 
 import binascii
@@ -25,12 +25,12 @@ class Batch:
     rejections: Sequence[Rejection]
 
     def sequence_numbers(self, positions: set[int]) -> list[str]:
-        """The sequence numbers of the records at these positions, in stream order."""
+        """Return the sequence numbers of the records at these positions, in stream order."""
         return [self.records[position].sequence_number for position in sorted(positions)]
 
 
 def read_records(records: Sequence[Mapping[str, Any]]) -> list[Record]:
-    """The mapping's `Records` list as `Record`s (AWS Lambda developer guide, "Using Lambda with Kinesis")."""
+    """Read the mapping's list `Records` (AWS Lambda developer guide, "Using Lambda with Kinesis")."""
     return [
         Record(
             (kinesis := record["kinesis"])["sequenceNumber"],
@@ -45,7 +45,7 @@ def read_records(records: Sequence[Mapping[str, Any]]) -> list[Record]:
 
 
 def decode(records: Sequence[Record], future_tolerance_ms: int) -> Batch:
-    """Decodes and validates a whole batch."""
+    """Decode and validate a whole batch."""
     events: list[Event] = []
     rejections: list[Rejection] = []
     for position, record in enumerate(records):
@@ -59,7 +59,7 @@ def decode(records: Sequence[Record], future_tolerance_ms: int) -> Batch:
 
 
 def _parse(data: str) -> object:
-    # msgspec reads base64 in half of binascii's time and no more loosely, and checks the UTF-8 of what it decodes.
+    # msgspec reads base64 in half of binascii's time, accepts nothing that binascii refuses, and checks UTF-8.
     try:
         return _json(msgspec.convert(data, bytes))
     except (msgspec.DecodeError, UnicodeError):
@@ -67,7 +67,7 @@ def _parse(data: str) -> object:
 
 
 def _parse_strictly(data: str) -> object:
-    """The same step by step, which tells what is wrong; padding beyond what is needed is taken here only."""
+    """Parse step by step, to find out what is wrong. Only this way accepts more padding than base64 needs."""
     try:
         raw = binascii.a2b_base64(data, strict_mode=True)
     except ValueError as error:  # binascii.Error, or characters beyond ASCII

@@ -1,6 +1,6 @@
-"""The contract's table of events and fields: `RULES`, and the checks that it is made of. Pure.
+"""Holds the contract's table of events and fields, `RULES`, and the checks of the fields. Pure.
 
-Only fields that the system uses are in it; whatever else a payload carries is ignored.
+The table has only the fields that the system uses. All other fields of a payload are ignored.
 """
 
 import math
@@ -29,7 +29,7 @@ class Check(NamedTuple):
     """How a field's value is checked."""
 
     normalised: Callable[[str, Any], Any]
-    """Name and value to the normalised value, `None` when it says nothing.
+    """Returns the normalised value for a field's name and value. Returns `None` when the value counts as not given.
 
     Raises
     ------
@@ -37,14 +37,14 @@ class Check(NamedTuple):
         `invalid_field`.
     """
     as_is: Any = None
-    """A type, as msgspec knows them, all of whose values are normalised already; `None` where no type says that."""
+    """A type for msgspec. Each value of this type is already normalised. `None` when there is no such type."""
 
 
 def parse_number(value: object) -> Number | None:
-    """A finite JSON number, or a string that is exactly one; `None` for anything else, booleans included.
+    """Return a finite JSON number, or the number that a string holds. Return `None` for anything else, also booleans.
 
-    Whole numbers come back as `int`, so that 45, 45.0 and "45" are one value; magnitudes below what DynamoDB can
-    hold come back as 0.
+    Whole numbers become `int`, so that 45, 45.0 and "45" are the same value. Numbers that are too small for DynamoDB
+    become 0.
     """
     if isinstance(value, str):
         if not _NUMBER.fullmatch(value):
@@ -59,7 +59,7 @@ def parse_number(value: object) -> Number | None:
             return value
     elif isinstance(value, bool) or not isinstance(value, int):
         return None
-    # As it is written in decimal, since that is what is stored: 1e23 is not 99999999999999991611392.
+    # The table stores the decimal notation: 1e23 must not become 99999999999999991611392.
     return int(value) if abs(value) < 2**53 else int(Decimal(repr(value)))
 
 
@@ -69,12 +69,12 @@ def invalid(name: str, value: object, allowed: str) -> InvalidRecord:
 
 
 def _text(shortest: int, max_bytes: int) -> Any:
-    """Strings of so many characters that are surely not more than `max_bytes` bytes of UTF-8."""
+    """Return the type of strings that have at most `max_bytes` bytes in UTF-8, whichever characters they have."""
     return Annotated[str, msgspec.Meta(min_length=shortest, max_length=max_bytes // 4)]
 
 
 def _name(max_bytes: int) -> Check:
-    """An identifier: a string of 1 to `max_bytes` bytes; an integer is its digits; empty is missing."""
+    """Check an identifier: a string of up to `max_bytes` bytes or an integer. An empty string counts as missing."""
 
     def check(name: str, value: Any) -> str | None:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -108,7 +108,7 @@ def _range(high: int, *, whole: bool = False) -> Check:
 
 
 def _rating(name: str, value: Any) -> int:
-    """A rating from 0 to 5, in ten-thousandths, so that sums are exact."""
+    """Return a rating from 0 to 5 in ten-thousandths, so that sums are exact."""
     if type(value) in (int, float) and 0 <= value <= 5:
         return _ten_thousandths(value)
     number: Number = _UP_TO_FIVE.normalised(name, value)
@@ -121,7 +121,7 @@ def _ten_thousandths(number: Number) -> int:
 
 
 def _boolean(_: str, value: Any) -> bool | None:
-    """The value when it is a boolean; anything else says nothing (the contract does not check these)."""
+    """Return a boolean. Anything else counts as not given: the contract does not check flags."""
     return value if isinstance(value, bool) else None
 
 
@@ -136,7 +136,7 @@ def _names(name: str, value: Any) -> list[str]:
 
 
 def _kept(_: str, value: Any) -> Number | str | None:
-    """An unchecked figure: kept when it is a number that DynamoDB can hold or a string of up to 64 bytes."""
+    """Keep an unchecked figure when it is a number that DynamoDB can hold or a string of up to 64 bytes."""
     if isinstance(value, str):
         return value if len(value.encode()) <= 64 else None
     number = parse_number(value)
@@ -148,7 +148,7 @@ def _kept(_: str, value: Any) -> Number | str | None:
 
 @dataclass(frozen=True, slots=True)
 class EventRule:
-    """What one event type's payload must and may carry."""
+    """Says what the payload of one event type must and may carry."""
 
     checks: Mapping[str, Check]
     """By field."""
@@ -156,7 +156,7 @@ class EventRule:
     one_of: tuple[str, ...] = ()
     """At least one of these must be given."""
     identity: str | None = None
-    """The field that identifies the thing; without a value the event's content does."""
+    """The field that identifies the session or call. Without a value, the event's content identifies it."""
 
 
 _ID = _name(1024)

@@ -1,6 +1,7 @@
-"""The shorter way for an event that looks as nearly all do. Pure.
+"""Validates an event that looks as nearly all do in a shorter way. Pure.
 
-Types are checked in C, and few checks are called. Without it, decoding 6,800 records takes an eighth more CPU.
+msgspec checks the types in C, and only a few checks run in Python. Without this way, decoding 6,800 records takes an
+eighth more CPU.
 """
 
 from collections.abc import Callable, Mapping, Sequence

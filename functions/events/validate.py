@@ -1,4 +1,4 @@
-"""Checks one decoded JSON object against the contract's table of fields and turns it into an `Event`. Pure."""
+"""Checks one decoded JSON object against the contract's table of fields and makes an `Event` of it. Pure."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from functions.model import Event, InvalidRecord, excerpt, to_iso
 
 
 def validate(body: object, record: int, arrival_ms: int, future_tolerance_ms: int) -> Event:
-    """One decoded record as an `Event`.
+    """Return one decoded record as an `Event`.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def validate(body: object, record: int, arrival_ms: int, future_tolerance_ms: in
     record
         The record's position in the batch.
     arrival_ms
-        Approximate arrival, epoch milliseconds: the event time of last resort.
+        Approximate arrival, epoch milliseconds. It is the event time of an event that has no time.
     future_tolerance_ms
         How far after its arrival an event's time may lie.
 
@@ -57,7 +57,7 @@ def validate(body: object, record: int, arrival_ms: int, future_tolerance_ms: in
 
 
 def _fields(event_type: str, rule: EventRule, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The normalised fields that are given, whatever they look like."""
+    """Return the normalised fields of any payload, or raise what is wrong with it."""
     missing = [name for name in rule.required if is_missing(rule, payload, name)]
     if missing:
         raise InvalidRecord("missing_field", f"{event_type} has no {', '.join(missing)}")
@@ -83,7 +83,10 @@ def _event_time(body: Mapping[str, Any], payload: Mapping[str, Any], arrival_ms:
 def _identity(
     rule: EventRule, event_type: str, time_ms: int, fields: Mapping[str, Any], payload: Mapping[str, Any]
 ) -> str:
-    """The thing's own id, or a hash of event type, event time and canonical payload; the two never coincide."""
+    """Return a session's or call's own id, or a hash of event type, event time and canonical payload.
+
+    The prefixes keep the two apart.
+    """
     if rule.identity is None:
         return ""
     if own := fields.get(rule.identity):
