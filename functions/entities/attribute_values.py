@@ -1,4 +1,4 @@
-"""DynamoDB's attribute values, as its API has them, and plain values. Pure."""
+"""Converts plain values to attribute values of DynamoDB's API and back. Pure."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def plain(value: float) -> float:
 
 
 def to_attribute(value: Any) -> AttributeValue:
-    """A plain value as a DynamoDB attribute value."""
+    """Return a plain value as a DynamoDB attribute value."""
     kind = type(value)
     if kind is str:
         return {"S": value}
@@ -30,7 +30,7 @@ def to_attribute(value: Any) -> AttributeValue:
 
 
 def from_attribute(attribute: AttributeValue) -> Any:
-    """The inverse of `to_attribute`; whole numbers are ints."""
+    """Return the plain value of an attribute value. Whole numbers become ints."""
     ((kind, value),) = attribute.items()
     if kind == "S":
         return value
@@ -49,11 +49,11 @@ def _is_whole(number: AttributeValue) -> bool:
 
 
 def differs(before: AttributeValue | None, after: AttributeValue | None) -> bool:
-    """Whether two attribute values are not the same value, however their numbers are written."""
+    """Return whether two attribute values have different values, however their numbers are written."""
     if before == after:
         return False
     if before is None or after is None or before.keys() != after.keys():
         return True
     if "N" in before and _is_whole(before) and _is_whole(after):
-        return True  # whole numbers are written in one way
+        return True  # there is only one way to write a whole number
     return "B" in before or from_attribute(before) != from_attribute(after)

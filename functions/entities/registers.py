@@ -1,8 +1,8 @@
-"""Registers: the latest health report, availability, supply and demand per region or subject; the first session.
+"""Keeps registers: the latest health report, availability, supply and demand, and a student's first session. Pure.
 
-Each merge here is a join like that of facts: the latest event time wins, equal times by the greater canonical JSON, and
-of sessions the earliest is the first. The order of arrival matters in one place only, the limit on how many regions a
-subject (and subjects a region) may have. Pure.
+Each merge here is a join like that of facts. The latest event time wins. Of equal times the greater canonical JSON
+wins. Of two sessions, the earlier is the first. The order of arrival matters only for the limit of a subject's regions
+and of a region's subjects.
 """
 
 import json
@@ -13,7 +13,7 @@ from functions.entities.facts import UNKNOWN
 from functions.model import HIGH_DEMAND, EntityKey, Rejection
 
 MOST_SLOTS: Final = 200
-"""Regions of a subject, subjects of a region."""
+"""How many regions a subject may have, and how many subjects a region may have."""
 
 REPORTED: Final = "reported"
 AVAILABILITY: Final = "availability"
@@ -36,12 +36,12 @@ class Update(NamedTuple):
 
 
 def canonical(value: Mapping[str, Any]) -> str:
-    """A value as JSON that is the same wherever and in whatever order it was made."""
+    """Return a value as JSON. Equal values give the same text, in whatever order their fields come."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def later(one: Register, other: Register) -> Register:
-    """The join of two values of a slot."""
+    """Return the join of two values of a slot."""
     if one.time != other.time:
         return max(one, other, key=lambda register: register.time)
     return max(one, other, key=lambda register: canonical(register.value))
@@ -50,7 +50,7 @@ def later(one: Register, other: Register) -> Register:
 def merge(
     key: EntityKey, stored: Mapping[str, Register], updates: Iterable[Update]
 ) -> tuple[dict[str, Register], list[Rejection]]:
-    """The registers of an entity after these updates, in order of arrival, and those that found no room."""
+    """Return an entity's registers after these updates (in order of arrival), and a rejection of each without room."""
     merged = dict(stored)
     rejections = []
     for record, slot, register in updates:
@@ -76,7 +76,7 @@ def high_demand(registers: Mapping[str, Register]) -> int:
 
 
 class FirstSession(NamedTuple):
-    """What is known of a session, and the register of a student's first one; what is not known has time 0."""
+    """The facts known of one session, kept as the register of a student's first session. Unknown ones have time 0."""
 
     time: int
     """Of its earliest event, epoch ms."""
@@ -91,10 +91,10 @@ class FirstSession(NamedTuple):
 
 
 def first(one: FirstSession, other: FirstSession) -> FirstSession:
-    """The join of two sightings: of two sessions the earlier; of one session what is known of it together.
+    """Return the join of two sightings. Of two sessions it is the earlier; two sightings of one session add up.
 
-    Subject and tutor are those of the earliest event that named one (the smaller name), the outcome that of the latest
-    completion that said one (success over failure).
+    Subject and tutor come from the earliest event that names one; of equal times the smaller name wins. The outcome
+    comes from the latest completion that has one; of equal times success wins.
     """
     if one.session != other.session:
         return min(one, other, key=lambda sighting: (sighting.time, sighting.session))

@@ -1,6 +1,6 @@
-"""What a rollup finds out about an entity from other entities' items: figures of subjects and of tutors.
+"""Keeps totals: what a rollup computes for a subject or tutor from other entities' items. Pure.
 
-Beside facts and registers, the third thing of which an item is made. `later` is a join like theirs. Pure.
+An item consists of facts, registers and totals. `later` is a join like those of the other two.
 """
 
 import math
@@ -25,28 +25,30 @@ TOTALS_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class Totals(NamedTuple):
-    """One rollup's figures of one entity."""
+    """The figures of one entity from one rollup."""
 
     as_of: int
     """The moment they are of, epoch ms."""
     figures: Mapping[str, int | float]
     """The public attributes that `TOTALS_ATTRIBUTES` names for the entity's type, each as it is stored."""
     first_outcomes: int = 0
-    """How many of the first sessions have a known outcome: what the success rate is over."""
+    """How many of the first sessions have a known outcome. The success rate is over these."""
     usual_daily: float | None = None
-    """A subject's median of sessions a day over days 8 to 30; None below 1."""
+    """A subject's median of sessions a day over days 8 to 30. None below 1."""
     surge_score: float | None = None
-    """How far the last 7 days stand above it, in robust standard deviations; None without a usual day."""
+    """How far the last 7 days stand above `usual_daily`, in robust standard deviations. None without a usual day."""
 
 
 def later(one: Totals, other: Totals) -> Totals:
-    """The join of two rollups: the later; of two of the same moment the one with the greater figures, in the order of
-    their names."""
+    """Return the join of two rollups: the later one.
+
+    Of two rollups of the same moment, the greater figures win, in the order of their names.
+    """
     return max(one, other, key=_order)
 
 
 def newest(stored: Totals | None, totals: Totals | None) -> Totals | None:
-    """What an entity's figures are after a rollup. One that finds what is stored changes nothing, not even `as_of`."""
+    """Return an entity's totals after a rollup. Equal figures change nothing, not even `as_of`."""
     if totals is None or stored is None:
         return stored if totals is None else totals
     return stored if totals[1:] == stored[1:] else later(stored, totals)

@@ -1,7 +1,7 @@
-"""Windows: what each entity's facts and registers amount to at a moment, and when that changes next by itself.
+"""Measures each entity's facts and registers at a moment, and finds when time alone changes the result next. Pure.
 
-A window of N days at `as_of` holds the things whose time is later than `as_of - N days`. Counts are true windows: they
-are computed from the facts each time, never added to. Pure: frames in, frames out.
+A window of N days at `as_of` holds the things whose time is later than `as_of - N days`. Each measurement counts the
+facts anew; no count is ever added to.
 """
 
 from typing import Final
@@ -26,7 +26,7 @@ THINGS: Final = pl.Schema(
         "rating_count": pl.Int64,
     }
 )
-"""What windows are made of: one row a session or call, or an hour of folded ones."""
+"""The rows that windows count: a session, a call, or an hour of folded ones."""
 
 STANDING: Final = pl.Schema(
     {
@@ -39,7 +39,7 @@ STANDING: Final = pl.Schema(
         "high_demand": pl.Int64,  # how many of a subject's regions are in high demand
     }
 )
-"""What the windows need to know of each entity beside its facts, one row an entity in the order of their positions."""
+"""What the windows need of each entity beside its facts: one row an entity, in the order of their positions."""
 
 MEASURED: Final = pl.Schema(
     {
@@ -60,7 +60,7 @@ MEASURED: Final = pl.Schema(
 
 
 def measure(things: pl.DataFrame, standing: pl.DataFrame) -> pl.LazyFrame:
-    """Each entity's metrics at its `as_of`.
+    """Measure each entity at its `as_of`.
 
     Parameters
     ----------
@@ -83,18 +83,20 @@ def measure(things: pl.DataFrame, standing: pl.DataFrame) -> pl.LazyFrame:
 
 
 def run(query: pl.LazyFrame) -> pl.DataFrame:
-    """What such a query gives. It is written as it is to be run: over a few hundred rows planning it, or starting
-    Polars' streaming engine, would take as long again."""
+    """Run such a query as it is written.
+
+    Over a few hundred rows, planning it or starting Polars' streaming engine takes as long as running it.
+    """
     return query.collect(engine="in-memory", optimizations=pl.QueryOptFlags.none())
 
 
 def _within(window: int) -> pl.Expr:
-    """Whether a thing is in the window of so many milliseconds."""
+    """Return whether a thing is in the window of so many milliseconds."""
     return pl.col("as_of") - pl.col("time") < window
 
 
 def _number(window: int, which: pl.Expr) -> pl.Expr:
-    """How many sessions or calls are in a window."""
+    """Return how many sessions or calls are in a window."""
     return (pl.col("weight") * (_within(window) & which)).sum()
 
 
@@ -103,16 +105,16 @@ def _younger(window: int) -> pl.Expr:
 
 
 def _reported(name: str, window: int) -> pl.Expr:
-    """A health report's figure while the report is younger than the window it speaks of; else null."""
+    """Return a health report's figure while the report is younger than the figure's window; else null."""
     return pl.when(_younger(window)).then(pl.col(name))
 
 
 def _ages_out(name: str, window: int) -> pl.Expr:
-    """When that figure stops counting."""
+    """Return when that figure stops counting."""
     return pl.when(_younger(window) & pl.col(name).is_not_null()).then(pl.col("reported_at") + window)
 
 
-# The query's expressions, made once: making them takes as long as running them over a small batch.
+# The query's expressions are made once: to make them takes as long as to run them over a small batch.
 
 _SESSION: Final = pl.col("session")
 _COUNTED: Final = {
@@ -132,7 +134,7 @@ _COUNTED: Final = {
     .otherwise(pl.col("last") + RETENTION_MS)
     .min(),
 }
-"""What is added up of each entity's things. Masks are multiplied, since a filter within a group is slow."""
+"""The sums over each entity's things. They multiply by masks, because a filter within a group is slow."""
 _STEPS: Final = (
     [pl.col(name).fill_null(0) for name in _COUNTED if name != "fact_leaves"],
     [

@@ -1,7 +1,7 @@
-"""Alerts are states: which fire, what has changed since they were last judged, and the notifications to send.
+"""Judges alerts: which fire, what has changed since the last judgement, and which notifications to send. Pure.
 
 `judge` compares the levels that an entity's figures call for with the stored state and adds a notification to the
-outbox for each transition and each reminder that is due. State and outbox are stored in one write. Pure: it sends
+outbox for each transition and each reminder that is due. State and outbox are stored in one write. `judge` sends
 nothing.
 """
 
@@ -31,14 +31,14 @@ class Firing(NamedTuple):
 
 
 class Episodes(NamedTuple):
-    """What an item keeps of one alert type beside its public state. It outlives the episode."""
+    """The state that an item keeps of one alert type beside its public state. It outlives the episode."""
 
     episode: int = 0
     """How many episodes there have been."""
     notification: int = 0
     """The number of the last notification in the current or last episode."""
     sent_at: int = 0
-    """When that notification was made, epoch ms."""
+    """When `judge` made that notification, epoch ms."""
     highest: int = 0
     """The highest level of the episode."""
     reminders: int = 0
@@ -62,7 +62,7 @@ class Notification(NamedTuple):
         Raises
         ------
         KeyError, ValueError, TypeError
-            When it is not what `judge` makes.
+            When `judge` has not made it.
         """
         fields = json.loads(detail)
         made_at = from_iso(fields["timestamp"])
@@ -84,7 +84,7 @@ NO_ALERTS: Final = Alerts({}, {}, ())
 def judge(state: Alerts, entity: EntityFigures, levels: Mapping[str, int], as_of: int, rules: AlertRules) -> Alerts:
     """Return the alert state at `as_of`, with a notification in the outbox for each transition and reminder due.
 
-    While the outbox is full, nothing is judged, so that each transition is told.
+    While the outbox is full, `judge` changes nothing, so that no transition is lost.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def judge(state: Alerts, entity: EntityFigures, levels: Mapping[str, int], as_of
             "started_at": since,
         }
         outbox.append(Notification(alert_id, alert_type, as_of, json.dumps(detail, ensure_ascii=False)))
-    return Alerts(firing, episodes, tuple(outbox)) if len(outbox) > len(state.outbox) else state
+    return Alerts(firing, episodes, tuple(outbox))
 
 
 def _next(

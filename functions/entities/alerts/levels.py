@@ -23,7 +23,7 @@ from functions.model import EntityKey
 
 
 class EntityFigures(NamedTuple):
-    """What alerts are judged by and what their texts say: one entity's figures."""
+    """One entity's figures: alerts are judged by them, and their texts name them."""
 
     key: EntityKey
     metrics: Mapping[str, Any]
@@ -31,7 +31,7 @@ class EntityFigures(NamedTuple):
     registers: Mapping[str, Register]
     totals: Totals | None = None
     counted_7d: int = 0
-    """A student's sessions of 7 days among the facts: without what a health report has seen beside."""
+    """A student's sessions of 7 days among the facts, without those that only a health report counts."""
 
 
 class Weeks(NamedTuple):
@@ -76,7 +76,7 @@ def _first_sessions_fail(entity: EntityFigures, rules: AlertRules) -> bool:
 
 def _velocity_drops(entity: EntityFigures, rules: AlertRules) -> bool:
     weeks = weeks_of(entity) if rules.velocity_drop_share else None
-    # 7 of 100 are not below a share of 0.07, although its product in floats is above 7.
+    # 7 of 100 are not below a share of 0.07, although the product in floats is above 7: round it.
     return (
         weeks is not None
         and weeks.before >= rules.velocity_drop_least

@@ -164,6 +164,7 @@ def test_first_session_success_is_low_below_the_bound_with_enough_of_known_outco
         (0, 0, 1, 1, False),
         (7, 100, 0.07, 4, False),  # the product in floats is 7.000000000000001
         (6, 100, 0.07, 4, True),
+        (1, 7, 0.1428572, 4, False),  # a seventh, rounded up in its last decimal
     ],
 )
 def test_velocity_drops_below_a_share_of_a_week_that_had_enough(
@@ -211,6 +212,24 @@ def test_demand_surges_from_the_score_on_with_enough_sessions(
     subject = rolled_subject(sessions, usual_daily=3.0, surge_score=score)
     rules = {"demand_surge_score": bound, "demand_surge_least": least}
     assert fires(subject, **rules) == ({DEMAND_SURGE: "info"} if firing else {})
+
+
+@pytest.mark.parametrize(
+    ("subject", "switch", "firing"),
+    [
+        (rolled_subject(first_outcomes=4), {"first_session_success_below": 0.5}, set()),
+        (rolled_subject(first_outcomes=5), {"first_session_success_below": 0.5}, {FIRST_SESSION_SUCCESS_LOW}),
+        (of_student(0, 3), {"velocity_drop_share": 0.5}, set()),
+        (of_student(0, 4), {"velocity_drop_share": 0.5}, {SESSION_VELOCITY_DROP}),
+        (rolled_subject(9, surge_score=9.0), {"demand_surge_score": 3.5}, set()),
+        (rolled_subject(10, surge_score=9.0), {"demand_surge_score": 3.5}, {DEMAND_SURGE}),
+        (rolled_subject(1_000, surge_score=99.0), {}, set()),
+    ],
+)
+def test_what_is_switched_on_and_set_no_further_asks_for_the_contracts_least(
+    subject: EntityFigures, switch: dict[str, float], firing: set[str]
+) -> None:
+    assert fires(subject, **switch).keys() == firing
 
 
 ALL_ON: dict[str, Any] = {
@@ -394,6 +413,19 @@ def test_no_two_entities_or_types_share_an_id() -> None:
     told = [json.loads(each.detail) for one in others for each in judge(NO_ALERTS, one, everything, NOW, rules).outbox]
     for name in ("alert_id", "episode_id"):
         assert len({each[name] for each in told}) == 6
+
+
+def test_ids_never_change() -> None:
+    """Consumers drop a notification whose id they know, whichever version of this code has sent it."""
+    life = Life()
+    for hour, now in ((0, WARNING), (1, CRITICAL), (2, 0), (3, WARNING)):
+        life.at(hour, now)
+    assert [(told["episode_id"], told["alert_id"]) for told in life.told] == [
+        ("5af38fc8d76cb81df23f7c3c7b0d5a85", "ba9bea089e59b5424cc62c6d972c5d6f"),
+        ("5af38fc8d76cb81df23f7c3c7b0d5a85", "d52d824ab5dc217dbec29b6a3b35cf2d"),
+        ("5af38fc8d76cb81df23f7c3c7b0d5a85", "d2cda6437fd00dd62c59899cbbe54167"),
+        ("229ddb5643a51d85275555cf4283e111", "bb2504aee6ea8594d7c8478d79cc6aff"),
+    ]
 
 
 def test_the_next_reminder_is_the_earliest_of_those_still_due() -> None:

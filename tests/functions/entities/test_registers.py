@@ -94,6 +94,10 @@ def test_of_one_session_the_earliest_names_and_the_latest_outcome_are_kept(
     assert (kept.time, kept.subject, kept.tutor_id, kept.outcome) == known
 
 
+def test_what_no_sighting_says_has_time_zero() -> None:
+    assert first(FirstSession(1, 7), FirstSession(2, 7)) == sighting(1, 7)
+
+
 def test_of_two_sessions_the_earlier_is_the_first_and_of_equal_times_the_smaller_id() -> None:
     sessions = [sighting(2, 1, "a"), sighting(1, 9, "b"), sighting(1, 8, "c")]
     assert {reduce(first, order) for order in permutations(sessions)} == {sighting(1, 8, "c")}
