@@ -1,6 +1,7 @@
 """The description of the functions' environment agrees with those who write and read it."""
 
 from dataclasses import fields
+from typing import Any
 
 import pytest
 
@@ -26,3 +27,90 @@ def test_a_variable_that_no_function_reads_is_refused() -> None:
 def test_a_resource_that_is_not_named_is_refused() -> None:
     with pytest.raises(ValueError, match="the environment variables EVENT_BUS_NAME are missing"):
         environment.written({name: value for name, value in NAMES.items() if name != "EVENT_BUS_NAME"})
+
+
+VARIABLES = {
+    variable.name: variable
+    for variable in (
+        *environment.RESOURCES,
+        *environment.LOGGING,
+        *environment.THRESHOLDS,
+        environment.FUTURE_TOLERANCE,
+        environment.DUE_PARTITIONS,
+        environment.DISTRIBUTED_ITEMS,
+        *environment.DISTRIBUTION,
+    )
+}
+
+
+def parsed(name: str, value: str) -> Any:
+    return VARIABLES[name].parse({name: value})
+
+
+@pytest.mark.parametrize("name", [*NAMES, "ROLLUP_BUCKET_NAME", "ROLLUP_STATE_MACHINE_ARN"])
+def test_a_resource_must_be_named(name: str) -> None:
+    assert parsed(name, "iops-dashboard") == "iops-dashboard"
+    for given in ({}, {name: ""}):
+        with pytest.raises(ValueError, match="missing") as refused:
+            VARIABLES[name].parse(given)
+        assert str(refused.value) == f"environment variable {name} is missing; it must name the deployed resource"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("FUTURE_TOLERANCE_SECONDS", "-1", "a whole number from 0"),
+        ("FUTURE_TOLERANCE_SECONDS", "1.5", "a whole number from 0"),
+        ("DUE_PARTITIONS", "0", "a whole number from 1"),
+        ("DUE_PARTITIONS", "", "a whole number from 1"),
+        ("IB_CALLS_WARNING", "0", "a whole number from 1"),
+        ("IB_CALLS_WARNING", "three", "a whole number from 1"),
+        ("HEALTH_WARNING", "-0.1", "a number from 0.0"),
+        ("HEALTH_CRITICAL", "nan", "a number from 0.0"),
+        ("RENOTIFY_HOURS", "daily", "a number from 0.0"),
+        ("MAX_REMINDERS", "-1", "a whole number from 0"),
+        ("FIRST_SESSION_SUCCESS_BELOW", "1.1", "a number from 0.0 to 1.0"),
+        ("FIRST_SESSIONS_LEAST", "0", "a whole number from 1"),
+        ("VELOCITY_DROP_SHARE", "nan", "a number from 0.0 to 1.0"),
+        ("VELOCITY_DROP_LEAST", "4.0", "a whole number from 1"),
+        ("NO_TUTORS_ALERT", "True", "true or false"),
+        ("NO_TUTORS_ALERT", "", "true or false"),
+        ("DEMAND_SURGE_SCORE", "inf", "a number from 0.0"),
+        ("DEMAND_SURGE_LEAST", "ten", "a whole number from 1"),
+        ("ROLLUP_DISTRIBUTED_ITEMS", "-1", "a whole number from 0"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
+    with pytest.raises(ValueError, match="allowed") as refused:
+        parsed(name, value)
+    assert str(refused.value) == f"environment variable {name} is {value!r}, allowed: {allowed}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("LOG_LEVEL", "DEBUG", "DEBUG"),
+        ("NO_TUTORS_ALERT", "true", True),
+        ("NO_TUTORS_ALERT", "false", False),
+        ("FUTURE_TOLERANCE_SECONDS", "0", 0),
+        ("ROLLUP_DISTRIBUTED_ITEMS", "0", 0),
+        ("DUE_PARTITIONS", "1", 1),
+        ("IB_CALLS_WARNING", "1", 1),
+        ("FIRST_SESSIONS_LEAST", "1", 1),
+        ("VELOCITY_DROP_LEAST", "1", 1),
+        ("DEMAND_SURGE_LEAST", "1", 1),
+        ("MAX_REMINDERS", "0", 0),
+        ("HEALTH_WARNING", "0", 0),
+        ("RENOTIFY_HOURS", "0.5", 0.5),
+        ("FIRST_SESSION_SUCCESS_BELOW", "1", 1),
+        ("VELOCITY_DROP_SHARE", "1", 1),
+        ("DEMAND_SURGE_SCORE", "1e9", 1e9),
+    ],
+)
+def test_the_values_at_the_edges_are_allowed(name: str, value: str, meant: object) -> None:
+    assert parsed(name, value) == meant
+
+
+def test_a_variable_that_is_not_set_has_its_default() -> None:
+    assert environment.FUTURE_TOLERANCE.parse({}) == 600, "docs/contract.md: ten minutes"
+    assert environment.DISTRIBUTED_ITEMS.parse({}) == 0, "one function computes a rollup"
