@@ -1,5 +1,6 @@
 """The notifier's Lambda against topics in memory: who gets what, and that nothing is lost when SNS refuses."""
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -98,6 +99,28 @@ def test_the_journal_has_the_alert_on_one_line(received: Received, capsys: pytes
         "time": "2026-11-23T10:00:00Z",
         "alert": alert["detail"],
     }
+
+
+def test_the_journals_line_is_written_out_before_sns_is_called(sns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    written_out: list[str] = []
+
+    class Out(io.StringIO):
+        def flush(self) -> None:
+            written_out.append(self.getvalue())
+
+    def publish(**_: Any) -> dict[str, str]:
+        assert '"alert_id": "a1"' in "".join(written_out)
+        return {"MessageId": "m1"}
+
+    monkeypatch.setattr("sys.stdout", Out())
+    monkeypatch.setattr(handler._sns(), "publish", publish)
+    assert lambda_handler(event(), None)["message_id"] == "m1"
+
+
+def test_all_attempts_end_within_the_functions_minute(sns: Any) -> None:
+    config = handler._sns().meta.config
+    assert (config.connect_timeout, config.read_timeout) == (3, 10)
+    assert config.retries == {"mode": "standard", "total_max_attempts": 3}
 
 
 def test_what_sns_refuses_is_raised_after_it_is_in_the_journal(sns: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import subprocess
 from datetime import timedelta
 from typing import Any
@@ -260,6 +259,7 @@ def test_how_soon_goes_by_the_severity(severity: str, soon: str) -> None:
         (timedelta(minutes=1), "1 minute"),
         (timedelta(hours=1, minutes=2), "1 hour and 2 minutes"),
         (timedelta(hours=5), "5 hours"),
+        (timedelta(days=1), "1 day"),
         (timedelta(days=1, minutes=59), "1 day"),
         (timedelta(days=45, hours=23, minutes=59), "45 days and 23 hours"),
     ],
@@ -289,6 +289,7 @@ def test_a_time_that_is_none_is_that_of_the_notification(started_at: Any, began:
         ("Zoë", "Zoe"),
         ("学生", "??"),
         ("two\r\nlines", "two lines"),
+        ("x" * 40, "x" * 40),
         ("x" * 41, "x" * 37 + "..."),
     ],
 )
@@ -327,7 +328,8 @@ def test_the_command_names_the_entity_to_a_shell(entity_id: str) -> None:
 def test_no_command_is_given_for_what_can_be_no_entity() -> None:
     for changes in ({"entity_id": "x" * 1025}, {"entity_id": ""}, {"entity_type": "city"}, {"entity_id": 5}):
         assert "1. See which alerts are firing: iops alerts\n" in text(**changes)
-    assert shlex.quote("x" * 1024) in text(entity_id="x" * 1024)
+    for entity_id in ("x", "x" * 1024):
+        assert f"iops entity student {entity_id} --explain" in text(entity_id=entity_id)
 
 
 def test_figures_are_many_or_long_and_the_text_stays_readable() -> None:
@@ -337,6 +339,65 @@ def test_figures_are_many_or_long_and_the_text_stays_readable() -> None:
     assert lines[0].startswith("- Figure 0: x, x, ")
     assert max(map(len, lines)) < 220
     assert lines[-1] == "- 5 more"
+    assert " more\n" not in text(details={f"figure_{number}": 1 for number in range(20)})
+
+
+@pytest.mark.parametrize(("length", "shown"), [(200, "x" * 200), (201, "x" * 197 + "...")])
+def test_a_long_figure_is_cut(length: int, shown: str) -> None:
+    assert f"- Reason: {shown}\n" in text(details={"reason": "x" * length})
+
+
+@pytest.mark.parametrize(("length", "shown"), [(88, "m" * 88), (89, "m" * 85 + "...")])
+def test_a_subject_is_shorter_than_100_characters(length: int, shown: str) -> None:
+    cut = subject(alert_type="churn", message="m" * length)
+    assert cut == f"[critical] {shown}"
+    assert len(cut) == 99
+
+
+@pytest.mark.parametrize(("length", "shown"), [(4_000, 4_000), (4_001, 3_997)])
+def test_a_long_message_of_its_own_is_cut(length: int, shown: int) -> None:
+    assert text(alert_type="churn", message="m" * length).splitlines()[0] == "m" * shown + "."
+
+
+def test_what_is_no_text_has_no_line_in_the_foot() -> None:
+    for nothing in ("", 5, None):
+        assert "-- \nAlert low_health_score, episode e1.\n" in text(alert_id=nothing)
+
+
+def test_an_alert_that_says_no_time_but_its_beginning_is_told() -> None:
+    untimed = {name: value for name, value in DETAIL.items() if name != "timestamp"}
+    said = text_of(notification({"detail": untimed}))
+    assert said.splitlines()[1] == "This critical alert began on Monday 23 November 2026, 10:00 UTC."
+
+
+@pytest.mark.parametrize(
+    ("value", "is_kept"),
+    [("x", True), ("x" * 256, True), ("x" * 257, False), ("", False), ("Zoë", False), ("a\nb", False), (5, False)],
+)
+def test_an_attribute_is_what_sns_can_filter_by(value: object, is_kept: bool) -> None:
+    assert notification(event(alert_type=value)).attributes.get("alert_type") == (value if is_kept else None)
+
+
+def test_people_get_letters_as_they_are() -> None:
+    assert "Zoë" in notification(event(entity_id="Zoë")).message
+
+
+def test_an_event_is_cut_when_it_is_a_byte_too_large() -> None:
+    def told(length: int) -> tuple[int, dict[str, Any]]:
+        message = notification(event(details={"text": "x" * length})).message
+        return len(message), json.loads(json.loads(message)["default"])["detail"]
+
+    size, _ = told(1_000)
+    fits = 1_000 + 262_144 - 2_048 - size
+    assert told(fits) == (262_144 - 2_048, {**DETAIL, "details": {"text": "x" * fits}})
+    assert told(fits + 1)[1]["truncated"]
+
+
+def test_a_value_in_an_event_that_is_cut_stays_what_it_is_where_it_is_short() -> None:
+    listed = ["x" * 508]
+    assert len(json.dumps(listed)) == 512
+    told = notification(event(details={"text": "x" * 300_000}, message=listed))
+    assert json.loads(json.loads(told.message)["default"])["detail"]["message"] == listed
 
 
 def test_an_event_that_does_not_fit_is_cut_and_says_so() -> None:
