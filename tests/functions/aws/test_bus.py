@@ -13,6 +13,7 @@ from functions.aws.deadline import Deadline
 from functions.entities.alerts import Notification
 from tests.helpers.deployment import ENVIRONMENT, NOW, Deployment, event_json
 from tests.helpers.faulty_aws import Faults, down
+from tests.helpers.logs import Logs
 
 NAME = ENVIRONMENT["EVENT_BUS_NAME"]
 BUS = AlertBus(NAME)
@@ -104,6 +105,16 @@ def test_a_call_that_fails_is_left_to_the_roll(faults: Faults) -> None:
     faults.planned["put_events"] = [down]
     assert accepted(2) == set()
     assert sizes(faults) == [2]
+
+
+def test_what_the_bus_did_not_take_is_in_the_log(faults: Faults, logs: Logs) -> None:
+    faults.aws.refuse_entries = 1
+    assert accepted(1) == ids(1)
+    assert logs.messages("WARNING") == ["EventBridge refused alerts"]
+    faults.planned["put_events"] = [down]
+    assert accepted(2) == set()
+    (line,) = (line for line in logs.lines() if line["level"] == "ERROR")
+    assert (line["message"], line["alerts"]) == ("EventBridge took no alerts; the roll will send them", 2)
 
 
 def test_past_the_deadline_nothing_is_sent(faults: Faults) -> None:

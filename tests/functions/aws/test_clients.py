@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from functions.aws import clients, parallel
+from functions.aws import codec as codec_module
 from functions.aws.deadline import Deadline
 from functions.aws.table import MetricsTable
 from functions.model import EntityKey
@@ -56,6 +57,36 @@ def test_when_a_call_raises_the_others_are_done_before_that_is_known() -> None:
     with pytest.raises(ValueError, match="the first"):
         parallel.in_parallel(call, range(20))
     assert sorted(done) == list(range(1, 20))
+
+
+def test_the_standard_codec_reads_data_files_as_botocore_does(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    cheap: list[bool] = []
+    session = codec_module.session
+
+    def spied(**settings: Any) -> Any:
+        cheap.append(settings["cheap"])
+        return session(**settings)
+
+    monkeypatch.setattr(codec_module, "session", spied)
+    with nothing_kept():
+        clients.client("dynamodb")
+    assert cheap == [codec == "fast"]
+
+
+def test_clients_are_made_anew_for_another_region(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with nothing_kept():
+        try:
+            regions = [clients.client("s3").meta.region_name]
+            for region in ("eu-central-1", "eu-west-1", None):
+                clients.use(region, None)
+                regions.append(clients.client("s3").meta.region_name)
+        finally:
+            clients.use(None, None)
+    assert regions == [ENVIRONMENT["AWS_DEFAULT_REGION"], "eu-central-1", "eu-west-1", regions[0]]
 
 
 @pytest.mark.parametrize("service", ["dynamodb", "events", "s3"])

@@ -171,6 +171,40 @@ def test_requests_and_answers_are_botocores(both: tuple[Exchange, Exchange], cal
 
 
 @pytest.mark.parametrize(
+    ("operation", "answer"),
+    [
+        ("batch_get_item", {"Responses": {"metrics": [{"entity_id": {"S": "stu_1"}}]}}),
+        ("batch_get_item", {"UnprocessedKeys": {"metrics": {"Keys": [{}]}}}),
+        ("batch_execute_statement", {}),
+        ("batch_execute_statement", {"Responses": [{}, {"Error": {"Code": "DuplicateItem"}}]}),
+        ("scan", {"Items": []}),
+        ("scan", {}),
+    ],
+    ids=str,
+)
+def test_of_an_answer_that_lacks_something_nothing_is_left_for_botocore_to_parse(
+    operation: str, answer: dict[str, Any]
+) -> None:
+    exchange, left = Exchange("fast"), []
+    exchange.client.meta.events.register_last(
+        "before-parse.dynamodb", lambda response_dict, **_: left.append(response_dict["body"])
+    )
+    exchange.outcome(operation, CALLS[operation], answer)
+    assert left == [b"{}"]
+
+
+def test_a_session_is_of_the_region_that_is_named_or_else_of_the_environments() -> None:
+    assert codec_module.session("eu-central-1").get_config_variable("region") == "eu-central-1"
+    assert codec_module.session().get_config_variable("region") == ENVIRONMENT["AWS_DEFAULT_REGION"]
+
+
+def test_a_session_looks_for_services_only_where_it_is_not_cheap() -> None:
+    assert "dynamodb" in codec_module.session().get_available_services()
+    assert "ec2" not in codec_module.session().get_available_services()
+    assert "ec2" in codec_module.session(cheap=False).get_available_services()
+
+
+@pytest.mark.parametrize(
     "variables",
     [
         {"AWS_DEFAULT_REGION": "cn-north-1"},

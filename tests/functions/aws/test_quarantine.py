@@ -12,6 +12,7 @@ from functions.aws.quarantine import Quarantine, object_key
 from functions.model import Record, Rejection
 from tests.helpers.deployment import ENVIRONMENT, NOW, record
 from tests.helpers.faulty_aws import Faults, down, lost_answer
+from tests.helpers.logs import Logs
 
 BUCKET = ENVIRONMENT["QUARANTINE_BUCKET_NAME"]
 QUARANTINE = Quarantine(BUCKET)
@@ -83,6 +84,14 @@ def test_a_record_that_could_not_be_kept_is_said_and_the_others_are_kept(faults:
     faults.planned["put_object"] = [unlucky] * 3
     assert QUARANTINE.put(POISON, REFUSED) == {1}
     assert {object_key(POISON[0]), object_key(POISON[2])} <= kept(faults).keys()
+
+
+def test_a_record_that_could_not_be_kept_is_named_in_the_log(faults: Faults, logs: Logs) -> None:
+    faults.planned["put_object"] = [down]
+    assert QUARANTINE.put(POISON, REFUSED[:1]) == {0}
+    (line,) = (line for line in logs.lines() if line["level"] == "ERROR")
+    assert line["message"] == "The quarantine could not be written; the record stays on the stream"
+    assert (line["bucket"], line["sequence_number"]) == (BUCKET, POISON[0].sequence_number)
 
 
 def test_data_that_is_no_base64_is_kept_as_it_came(faults: Faults) -> None:
