@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from functions.simulator import handler
 from functions.simulator.handler import lambda_handler
 from proof.oracle import Record, recompute
 
@@ -96,6 +97,25 @@ def test_each_request_has_ids_of_its_own(on_stream: OnStream) -> None:
 def test_what_cannot_be_asked_is_named(event: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         lambda_handler(event, context())
+
+
+@pytest.mark.usefixtures("kinesis")
+def test_all_attempts_of_a_call_have_limits() -> None:
+    config = handler._kinesis().meta.config
+    assert (config.connect_timeout, config.read_timeout) == (3, 10)
+    assert config.retries == {"mode": "standard", "total_max_attempts": 5}
+
+
+@pytest.mark.usefixtures("kinesis")
+def test_a_run_is_logged_at_the_level_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for level, lines in (("INFO", 1), ("WARNING", 0)):
+        caplog.clear()
+        monkeypatch.setenv("LOG_LEVEL", level)
+        lambda_handler({"streams": 2, "events": 3}, context())
+        messages = [record.getMessage() for record in caplog.records if "records to" in record.getMessage()]
+        assert messages == ["Sent 6 of 6 records to test-events"] * lines
 
 
 @pytest.mark.usefixtures("kinesis")

@@ -58,6 +58,20 @@ def test_only_what_was_refused_is_sent_again_after_a_growing_wait() -> None:
     assert 0 < waits[0] < waits[-1] <= LONGEST_WAIT_SECONDS
 
 
+def test_waits_double_up_to_three_seconds_and_at_least_half_of_each_is_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds: list[tuple[float, float]] = []
+
+    def longest(low: float, high: float) -> float:
+        bounds.append((low, high))
+        return high
+
+    monkeypatch.setattr("random.uniform", longest)
+    waits: list[float] = []
+    put(Kinesis({b"0": 1000}), "events", records(1), waits.append)
+    assert waits == [0.2, 0.4, 0.8, 1.6, 3.0, 3.0, 3.0]
+    assert bounds == [(wait / 2, wait) for wait in waits]
+
+
 def test_what_is_refused_for_ever_is_given_up_and_said(caplog: pytest.LogCaptureFixture) -> None:
     waits: list[float] = []
     kinesis = Kinesis({b"0": 1000, b"501": 1000, b"502": 1000})
