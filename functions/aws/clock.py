@@ -1,8 +1,8 @@
-"""Processing time. The one place that reads the clock; only tests set it."""
+"""Reads the clock. No other module does; only tests replace it."""
 
 import time
 
 
 def now_ms() -> int:
-    """Now, epoch milliseconds."""
+    """Return the present time, epoch milliseconds."""
     return time.time_ns() // 1_000_000

@@ -1,9 +1,8 @@
-"""botocore's clients, made with less CPU: DynamoDB's bodies are left to msgspec, and so are botocore's own data files.
+"""Makes botocore's clients cheaper: msgspec reads and writes DynamoDB's bodies, and reads botocore's data files.
 
-botocore keeps everything else: retries and their quota, credentials and their refresh, endpoint rules, signatures,
-checksums, timeouts, connections and errors. Nothing of it is replaced or subclassed but its loader of data files, which
-it takes as a component of the session; the bodies are exchanged in handlers of its events (botocore documentation,
-"Botocore Events").
+botocore does everything else: retries and their quota, credentials and their refresh, endpoint rules, signatures,
+checksums, timeouts, connections and errors. The codec replaces only the loader of data files, a component of the
+session. It exchanges the bodies in handlers of botocore's events (botocore documentation, "Botocore Events").
 """
 
 import gzip
@@ -21,27 +20,27 @@ from botocore.loaders import Loader
 from botocore.session import Session
 
 _SERVICES: Final = ("dynamodb", "events", "s3", "stepfunctions", "sts", "sso", "sso-oidc", "signin")
-"""The processor's own, and those that credentials may come from."""
+"""The services that the processor uses, and those that credentials may come from."""
 _USER_AGENT: Final = f"Botocore/{botocore.__version__} md/iops-dashboard"
-"""A fixed one: botocore puts its own together anew twice a call, at a seventh of a small call's CPU."""
+"""A fixed text. botocore builds its own twice a call, which takes a seventh of a small call's CPU."""
 
 
 class WireError(Exception):
-    """The codec does not work with this botocore, which is named with what it did."""
+    """The codec does not work with this botocore. The message names its version and what it did."""
 
 
 def session(region: str | None = None, profile: str | None = None, *, cheap: bool = True) -> Session:
-    """A session, `cheap` when it reads botocore's data files with msgspec and knows `_SERVICES` alone."""
-    made = Session(profile=profile)
+    """Make a session. A `cheap` one reads botocore's data files with msgspec, and knows only `_SERVICES`."""
+    session = Session(profile=profile)
     if region is not None:
-        made.set_config_variable("region", region)
+        session.set_config_variable("region", region)
     if cheap:
-        made.register_component("data_loader", _loader())
-    return made
+        session.register_component("data_loader", _loader())
+    return session
 
 
 def fast(session: Session, service: str, config: Config) -> Any:
-    """A client with the cheaper codec. DynamoDB's parameters are sent without validation; their binaries are bytes.
+    """Make a client with the cheaper codec. It does not validate DynamoDB's parameters. Their binaries are bytes.
 
     Raises
     ------
@@ -140,7 +139,7 @@ def exported_item(line: bytes) -> dict[str, Any]:
 
 
 def _encode(params: dict[str, Any], context: dict[str, Any], **_: Any) -> dict[str, Any] | None:
-    """Keeps the body for `_put_body`, and leaves botocore as much of the parameters as its endpoint rules look at."""
+    """Keep the body for `_put_body`. Leave botocore the part of the parameters that its endpoint rules read."""
     try:
         context[_BODY] = _ENCODER.encode(params)
     except (TypeError, ValueError):
@@ -162,7 +161,7 @@ def _put_body(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None
 def _decode(
     operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
 ) -> None:
-    """Leaves botocore an empty body to parse, and the headers; all of it when it is an error or not as expected."""
+    """Decode the answer and leave botocore an empty body. Leave it an error, or an unexpected answer, as it is."""
     if response_dict["status_code"] >= 300:
         return
     try:
@@ -174,7 +173,7 @@ def _decode(
 
 
 def _check(client: Any) -> None:
-    """Makes a call that is answered before it is sent: does this botocore send the body, and return the answer?
+    """Check that this botocore sends the body and returns the answer, by a call that is answered before it is sent.
 
     Raises
     ------
@@ -209,7 +208,7 @@ _OPENED: Final[dict[str, Callable[[Path], Any]]] = {
 
 
 class _Files:
-    """Reads them as botocore's `JSONFileLoader` does, in less than half the time."""
+    """Reads data files as botocore's `JSONFileLoader` does, in less than half the time."""
 
     def exists(self, file_path: str) -> bool:
         return any(Path(file_path + suffix).is_file() for suffix in _OPENED)
@@ -222,7 +221,7 @@ class _Files:
 
 
 def _loader() -> Any:
-    """botocore's, but it does not look through four hundred services' directories for which services there are."""
-    made = Loader(file_loader=_Files())
-    made.list_available_services = lambda *_, **__: list(_SERVICES)
-    return made
+    """Make botocore's loader. It names the services without reading four hundred directories."""
+    loader = Loader(file_loader=_Files())
+    loader.list_available_services = lambda *_, **__: list(_SERVICES)
+    return loader

@@ -17,10 +17,10 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """When a rollup is done by many functions, and with what."""
+    """When many functions compute a rollup, and which resources they use."""
 
     items: int = 0
-    """How many items one function handles; larger tables take many functions. 0 when there are no others."""
+    """How many items one function handles. Larger tables take many functions. 0: one function handles all."""
     bucket: str = ""
     state_machine_arn: str = ""
 

@@ -1,4 +1,4 @@
-"""How much of an invocation's time is left to begin something new."""
+"""Says whether an invocation has enough time left to begin something new."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -7,9 +7,9 @@ _MOST_RESERVED_MS: Final = 25_000
 
 
 class Deadline:
-    """The moment after which no new work is begun, so that what is not committed can still be reported as failed.
+    """The moment after which no new work begins. The rest is for reporting failed records.
 
-    A quarter of the invocation's time is reserved, at most 25 seconds (a call with all its retries, see `clients`).
+    It reserves a quarter of the invocation's time, at most 25 seconds: one call with all its retries (see `clients`).
     """
 
     def __init__(self, remaining_ms: Callable[[], int]) -> None:
@@ -18,9 +18,9 @@ class Deadline:
 
     @classmethod
     def of(cls, context: Any) -> "Deadline":
-        """The deadline of a Lambda invocation's context."""
+        """Return the deadline for a Lambda invocation's context."""
         return cls(context.get_remaining_time_in_millis)
 
     def passed(self) -> bool:
-        """Whether it is too late to begin something new."""
+        """Return whether it is too late to begin something new."""
         return self._remaining_ms() <= self._reserved_ms

@@ -1,7 +1,7 @@
-"""Keeps records that cannot be taken in, one S3 object each, so that they can be looked at and redriven.
+"""Keeps records that cannot be processed, one S3 object each, so that operators can read and redrive them.
 
-The key is made of shard and sequence number alone: nothing that a record says has a part in it, and a retry writes the
-same object again.
+The key consists of shard and sequence number. It holds nothing from the record's data, and a retry writes the same
+object again.
 """
 
 import json
@@ -18,7 +18,7 @@ PREFIX = "records/"
 
 
 def object_key(record: Record) -> str:
-    """Where a record is kept."""
+    """Return the key under which a record is kept."""
     return f"{PREFIX}{record.shard_id}/{record.sequence_number}.json"
 
 
@@ -29,17 +29,17 @@ class Quarantine:
         self._bucket = bucket
 
     def put(self, records: Sequence[Record], rejections: Iterable[Rejection]) -> set[int]:
-        """Keeps the rejected records; several rejections of one record are one object.
+        """Keep the rejected records. Several rejections of one record share an object.
 
         Returns
         -------
         set of int
-            The positions of records that could not be kept and must be reported as failed.
+            The positions of the records that S3 did not take. The caller must report them as failed.
         """
         by_record: dict[int, list[Rejection]] = {}
         for rejection in rejections:
             by_record.setdefault(rejection.record, []).append(rejection)
-        kept = in_parallel(lambda each: self._put(records[each[0]], each[1]), list(by_record.items()))
+        kept = in_parallel(lambda rejected: self._put(records[rejected[0]], rejected[1]), list(by_record.items()))
         return {position for position, done in zip(by_record, kept, strict=True) if not done}
 
     def _put(self, record: Record, rejections: Sequence[Rejection]) -> bool:

@@ -1,7 +1,7 @@
-"""The notifier's Lambda: one alert of the bus, written to the journal and published to the topic of its severity.
+"""The notifier's Lambda: writes one alert of the bus to the journal, and publishes it to the topic of its severity.
 
-It must not decide what an alert means or whom it concerns, and must not swallow a failure: what it raises, Lambda tries
-again and then puts into the dead-letter queue.
+It must not decide what an alert means or whom it concerns. It must not swallow a failure: Lambda tries again, and then
+puts the event into the dead-letter queue.
 """
 
 import json
@@ -51,25 +51,24 @@ def lambda_handler(event: Any, context: Any) -> dict[str, str]:  # noqa: ARG001 
     detail = event.get("detail") if isinstance(event, Mapping) else None
     if not isinstance(detail, Mapping):
         raise TypeError("the event has no detail: the notifier takes alerts as EventBridge delivers them")
-    # Before anything that can fail: of whatever the function was given, the journal has a line. Every attempt writes
-    # one, under the same alert_id.
+    # Write the journal before anything that can fail. Every attempt writes a line, under the same alert_id.
     print(journal_line(event), flush=True)
     topic_arn = _topic(detail.get("severity"))
-    told = notification(event)
+    published = notification(event)
     answer = _sns().publish(
         TopicArn=topic_arn,
-        Subject=told.subject,
-        Message=told.message,
+        Subject=published.subject,
+        Message=published.message,
         MessageStructure="json",
         MessageAttributes={
-            name: {"DataType": "String", "StringValue": value} for name, value in told.attributes.items()
+            name: {"DataType": "String", "StringValue": value} for name, value in published.attributes.items()
         },
     )
     return {"topic_arn": topic_arn, "message_id": answer["MessageId"]}
 
 
 def journal_line(event: Mapping[str, Any]) -> str:
-    """The alert as the journal has it: one JSON object, on one line, with EventBridge's `source` and `time`."""
+    """Return an alert's line for the journal: one JSON object with EventBridge's `source` and `time`."""
     line = {
         "level": "INFO",
         "message": "Alert",

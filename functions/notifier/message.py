@@ -1,8 +1,8 @@
-"""What SNS is given of one alert: a subject, a text for people, JSON for machines, and attributes to filter by.
+"""Writes what SNS gets of one alert: subject, text for people, JSON for machines, attributes to filter by. Pure.
 
-Whatever a Detail says or leaves out, the result is one that SNS takes (SNS API reference, "Publish"): what is missing
-is left out, what has no story is told in its own `message`, and without one as JSON. Every time is the alert's own, so
-a repeat has the same text. Pure.
+SNS takes the result whatever a Detail says or lacks (SNS API reference, "Publish"). The text leaves out what is
+missing. An alert without a story has its own `message` as text, or else its JSON. All times come from the alert, so a
+repeat has the same text.
 """
 
 import json
@@ -49,10 +49,10 @@ class Notification:
 
 
 def notification(event: Mapping[str, Any]) -> Notification:
-    """What is published of an event of the bus whose `detail` is an object.
+    """Return what to publish of an event of the bus whose `detail` is an object.
 
-    An event that does not fit beside its text is cut to what the contract says of an alert, without its details and
-    with `truncated`; none of the processor's is that large.
+    An event that does not fit beside its text keeps only the contract's fields of an alert, without its details and
+    with `truncated`. None of the processor's events is that large.
     """
     alert = _Alert(event)
     text = _text(alert)
@@ -69,7 +69,7 @@ def notification(event: Mapping[str, Any]) -> Notification:
 
 
 def _message(event: Mapping[str, Any], text: str) -> str:
-    # The event in ASCII: what JSON can escape and UTF-8 or a queue can't carry arrives as well.
+    # The event is in ASCII: characters that UTF-8 or a queue cannot carry arrive as JSON's escapes.
     return json.dumps({"default": json.dumps(event), "email": text}, ensure_ascii=False)
 
 
@@ -101,7 +101,7 @@ def _cut_value(value: Any) -> Any:
 
 
 class _Alert:
-    """A Detail as sentences need it."""
+    """An alert's Detail, parsed for sentences."""
 
     def __init__(self, event: Mapping[str, Any]) -> None:
         self.detail: Mapping[str, Any] = event["detail"]
@@ -126,20 +126,20 @@ class _Alert:
 
     @property
     def lasted(self) -> timedelta:
-        """From its beginning to this notification."""
+        """How long it has lasted, from its beginning to this notification."""
         if self.told_at is None or self.began_at is None:
             return timedelta()
         return max(self.told_at - self.began_at, timedelta())
 
     def sentence(self, name: str) -> str:
-        """What is the case, with the figure, about what is called `name`."""
+        """Return the sentence about the entity of this name, with its figure."""
         if self.story is None or not name:
             return self.message or (f"{self._kind} of {name}" if name else self._kind)
-        said = (self.story.resolved if self.is_over else self.story.firing).format(name=name)
+        sentence = (self.story.resolved if self.is_over else self.story.firing).format(name=name)
         try:
-            return f"{said}: {self.story.figure(Figures(self.details))}"
+            return f"{sentence}: {self.story.figure(Figures(self.details))}"
         except Unusable:
-            return said
+            return sentence
 
     @property
     def _kind(self) -> str:
@@ -201,16 +201,16 @@ def _figures(details: Mapping[str, Any]) -> Iterator[str]:
     for name, value in list(details.items())[:_MOST_FIGURES]:
         match value:
             case bool() | None:
-                told = json.dumps(value)
+                figure = json.dumps(value)
             case int() | float():
-                told = number(value)
+                figure = number(value)
             case str():
-                told = _line(value, _MOST_IN_FIGURE)
+                figure = _line(value, _MOST_IN_FIGURE)
             case list() if all(isinstance(text, str) for text in value):
-                told = _line(", ".join(value), _MOST_IN_FIGURE) or "none"
+                figure = _line(", ".join(value), _MOST_IN_FIGURE) or "none"
             case _:
-                told = _line(json.dumps(value), _MOST_IN_FIGURE)
-        yield f"{LABELS.get(name) or _capital(_line(name.replace('_', ' '), _MOST_IN_FIGURE))}: {told}"
+                figure = _line(json.dumps(value), _MOST_IN_FIGURE)
+        yield f"{LABELS.get(name) or _capital(_line(name.replace('_', ' '), _MOST_IN_FIGURE))}: {figure}"
     if len(details) > _MOST_FIGURES:
         yield f"{len(details) - _MOST_FIGURES} more"
 
@@ -268,7 +268,7 @@ def _time(value: Any) -> datetime | None:
 
 
 def _line(value: Any, most: int = _MOST_IN_FIGURE) -> str:
-    """A text on one line, without what a reader can't see, cut where it is too long; empty for anything else."""
+    """Return a text on one line, without invisible characters and cut to `most`. Return "" for anything else."""
     if not isinstance(value, str):
         return ""
     seen = "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in value).strip()
@@ -276,12 +276,12 @@ def _line(value: Any, most: int = _MOST_IN_FIGURE) -> str:
 
 
 def _ascii(text: str) -> str:
-    """A text in printable ASCII: letters lose their marks, everything else that is not ASCII becomes `?`."""
+    """Return a text in printable ASCII: letters lose their marks, and other characters become `?`."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     printable = "".join(c if c.isascii() and c.isprintable() else " " if c.isspace() else "?" for c in plain)
     return " ".join(printable.split())
 
 
 def _capital(text: str) -> str:
-    """The text with a capital at its beginning, which a sentence has."""
+    """Return the text with a capital as its first letter."""
     return text[:1].upper() + text[1:]
