@@ -175,10 +175,10 @@ def test_requests_and_answers_are_botocores(both: tuple[Exchange, Exchange], cal
     [
         ("batch_get_item", {"Responses": {"metrics": [{"entity_id": {"S": "stu_1"}}]}}),
         ("batch_get_item", {"UnprocessedKeys": {"metrics": {"Keys": [{}]}}}),
-        ("batch_execute_statement", {}),
+        ("batch_execute_statement", {"ConsumedCapacity": []}),
         ("batch_execute_statement", {"Responses": [{}, {"Error": {"Code": "DuplicateItem"}}]}),
         ("scan", {"Items": []}),
-        ("scan", {}),
+        ("scan", {"Count": 0}),
     ],
     ids=str,
 )
