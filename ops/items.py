@@ -1,10 +1,9 @@
-"""What the commands read of an item, beside `functions.entities.item`: keys, plain values, and its facts.
+"""What the commands read of an item, beside `functions.entities.item`: plain values, and its facts.
 
 The only module of `ops` that knows in what form facts are stored. Nothing is read from AWS or written.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -15,7 +14,6 @@ from functions.entities.fact_columns import UnreadableFacts
 from functions.entities.facts import Fact
 from functions.entities.item import INTERNAL, State
 from functions.entities.open_facts import pack
-from functions.model import SECOND_MS, from_iso
 
 Hour = fact_columns.Hour
 
@@ -28,17 +26,6 @@ def plain_values(attributes: Attributes) -> dict[str, Any]:
 def public_values(attributes: Attributes) -> dict[str, Any]:
     """Returns the values of an item's public attributes by name."""
     return plain_values({name: value for name, value in attributes.items() if name not in INTERNAL})
-
-
-def due_at_ms(attributes: Attributes) -> int | None:
-    """Returns when the roll has to look at the item, epoch ms; None when nothing changes by itself."""
-    return from_attribute(attributes["due_at"]) * SECOND_MS if "due_at" in attributes else None
-
-
-def unsent_since_ms(attributes: Attributes) -> Iterator[int]:
-    """Yields the time of each notification in an item's outbox, epoch ms."""
-    for notification in from_attribute(attributes.get("outbox", {"L": []})):
-        yield from_iso(json.loads(notification)["timestamp"])
 
 
 def facts_of(state: State) -> list[Fact]:

@@ -75,7 +75,6 @@ _PARSED: Final = (
     "first_session",
     "alerts",
     "alert_episodes",
-    "outbox",
 )
 ROLLED_UP: Final = "rolled_up"
 """Where all of `Totals` but its public figures is kept; what is None is left out."""
@@ -91,7 +90,6 @@ _REGISTERS: Final[Mapping[str, tuple[str, ...]]] = {
 """In which attributes an entity's registers are."""
 _OUTCOMES: Final = {UNKNOWN: "unknown", FAILURE: "failure", SUCCESS: "success"}
 OUTCOME_CODES: Final = {name: code for code, name in _OUTCOMES.items()}
-
 
 _OUTBOX_AND_DUE: Final = ("outbox", "due_at", "due_partition")
 """The attributes that clearing an outbox changes, beside `version`."""
@@ -137,7 +135,7 @@ def parse(attributes: Attributes) -> State:
     _check_types(item)
     key = EntityKey(kind, attributes["entity_id"]["S"])
     version, as_of = item["version"], item["as_of"]
-    firing, episodes, outbox = item["alerts"], item["alert_episodes"], item.get("outbox")
+    firing, episodes = item["alerts"], item["alert_episodes"]
     return State(
         key,
         version,
@@ -150,7 +148,7 @@ def parse(attributes: Attributes) -> State:
         Alerts(
             {name: Firing(**fields) for name, fields in firing.items()},
             {name: Episodes(**fields) for name, fields in episodes.items()},
-            tuple(map(Notification.parse, outbox or ())),
+            parse_outbox(attributes),
         ),
         attributes,
     )
@@ -331,6 +329,16 @@ def key_attributes(key: EntityKey) -> Attributes:
 def entity_key(attributes: Attributes) -> EntityKey:
     """Return the key of an item, or of a part of it that includes the key."""
     return EntityKey(from_attribute(attributes["entity_type"]), from_attribute(attributes["entity_id"]))
+
+
+def parse_outbox(attributes: Attributes) -> tuple[Notification, ...]:
+    """Parse `outbox`, alone or with other attributes; raises as `parse` does."""
+    return tuple(Notification.parse(detail["S"]) for detail in attributes.get("outbox", {"L": ()})["L"])
+
+
+def parse_due_at(attributes: Attributes) -> int | None:
+    """Parse `due_at`, epoch seconds, in the same way; None where nothing changes by itself."""
+    return int(attributes["due_at"]["N"]) if "due_at" in attributes else None
 
 
 UNREADABLE: Final = (KeyError, ValueError, TypeError, AttributeError)

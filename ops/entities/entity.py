@@ -13,10 +13,18 @@ from botocore.exceptions import ClientError
 
 from functions.entities.attribute_values import Attributes, AttributeValue, from_attribute
 from functions.entities.facts import CALL, RETENTION_MS, SESSION, Fact
-from functions.entities.item import OUTCOME_CODES, ROLLED_UP, State, entity_key, key_attributes, parse
+from functions.entities.item import (
+    OUTCOME_CODES,
+    ROLLED_UP,
+    State,
+    entity_key,
+    key_attributes,
+    parse,
+    parse_due_at,
+)
 from functions.entities.plan import Rules
 from functions.entities.windows import DAYS_7, DAYS_14, DAYS_30
-from functions.model import DAY_MS, ENTITY_TYPES, EntityKey, EntityType, to_iso
+from functions.model import DAY_MS, ENTITY_TYPES, SECOND_MS, EntityKey, EntityType, to_iso
 from ops import items, table_indexes
 from ops.aws import UserError
 from ops.entities.explain import Explained, explain_numbers, public_attributes, why_due
@@ -176,7 +184,8 @@ def portray(item: Attributes, rules: Rules, now_ms: int, *, deployed: bool) -> P
             1,
         )
     state = parse(item)
-    due_ms = items.due_at_ms(item)
+    due_at = parse_due_at(item)
+    due_ms = None if due_at is None else due_at * SECOND_MS
     return Portrait(
         entity_type=state.key.entity_type,
         entity_id=state.key.entity_id,

@@ -21,10 +21,10 @@ from functions.aws.retry import back_off
 from functions.aws.table import MetricsTable
 from functions.entities.arrivals import Arrivals
 from functions.entities.attribute_values import Attributes, AttributeValue, differs, from_attribute, to_attribute
-from functions.entities.item import State, entity_key, parse
+from functions.entities.item import State, entity_key, parse, parse_due_at
 from functions.entities.plan import Rules, Write, plan
 from functions.model import SECOND_MS, EntityKey, to_iso
-from ops.items import damaged_facts, due_at_ms, facts_are_intact
+from ops.items import damaged_facts, facts_are_intact
 
 OVERDUE_SECONDS: Final = 900
 """How long after its `due_at` an item counts as overdue: three of the roll's default intervals."""
@@ -169,9 +169,9 @@ def examine(items: Sequence[Attributes], rules: Rules, latest_due: int) -> Repor
         key = entity_key(attributes)
         try:
             state = parse(attributes)
-            due_ms = due_at_ms(attributes)
-            if due_ms is not None and due_ms <= latest_due * SECOND_MS:
-                found.overdue.append(Overdue(key, due_ms // SECOND_MS))
+            due_at = parse_due_at(attributes)
+            if due_at is not None and due_at <= latest_due:
+                found.overdue.append(Overdue(key, due_at))
         except _NOT_READABLE as error:
             found.unreadable.append(Unreadable(key, f"it cannot be read: {error!r}"))
         else:

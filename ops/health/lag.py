@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from functions.aws.due_index import DueItem
 from functions.aws.parallel import chunks
-from functions.entities.item import key_attributes
+from functions.entities.item import key_attributes, parse_outbox
 from functions.model import MINUTE_MS, SECOND_MS, EntityKey, from_datetime, to_iso
-from ops import aws, function_logs, items
+from ops import aws, function_logs
 from ops.health import audit
 from ops.health.check_results import Findings
 from ops.health.cloudwatch import is_local, logged_number, metrics, newest_line
@@ -249,7 +249,7 @@ def _oldest_unsent(dynamodb: Any, table: str, keys: Sequence[EntityKey]) -> int 
         for _ in range(_READS):
             answer = dynamodb.batch_get_item(RequestItems={table: {"Keys": wanted, "ProjectionExpression": "outbox"}})
             for attributes in answer["Responses"].get(table, ()):
-                times += items.unsent_since_ms(attributes)
+                times += [notification.made_at for notification in parse_outbox(attributes)]
             wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
             if not wanted:
                 break

@@ -1,5 +1,6 @@
 """An account in memory for the commands that only look: one answer for each operation, which a test may change."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, Final
@@ -168,7 +169,8 @@ class Account:
 
     def unsent(self, minutes: int) -> None:
         """Makes one of the items that are due wait with a notification of so many minutes ago."""
-        told = {"S": '{"timestamp": "' + to_iso(NOW - minutes * MINUTE_MS) + '"}'}
+        alert = {"alert_id": "one", "alert_type": "low_health_score", "timestamp": to_iso(NOW - minutes * MINUTE_MS)}
+        told = {"S": json.dumps(alert)}
         self.answers["batch_get_item"] = {"Responses": {TABLE: [{"outbox": {"L": [told]}}, {}]}}
 
 

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from functions.entities.alerts import Alerts, Episodes, Firing, Notification
 from functions.entities.attribute_values import Attributes, differs, from_attribute, to_attribute
 from functions.entities.facts import FAILURE, SESSION, SUCCESS, UNKNOWN, told
-from functions.entities.item import State, attributes_of, due_partition, parse, public_metrics
+from functions.entities.item import (
+    State,
+    attributes_of,
+    due_partition,
+    parse,
+    parse_due_at,
+    parse_outbox,
+    public_metrics,
+)
 from functions.entities.open_facts import pack
 from functions.entities.registers import FirstSession, Register
 from functions.entities.totals import Totals
@@ -282,6 +290,14 @@ def test_an_item_has_exactly_these_attributes(state: State, attributes: Attribut
 def test_a_stored_item_comes_back_as_it_was(state: State) -> None:
     attributes = stored(state, due_at=5)
     assert parse(attributes) == replace(state, stored=attributes)
+
+
+@pytest.mark.parametrize("unsent", [(), UNSENT])
+def test_what_is_pending_is_read_from_its_attributes_alone(unsent: tuple[Notification, ...]) -> None:
+    attributes = stored(state("student", alerts=Alerts({}, {}, unsent)), due_at=5)
+    assert parse_outbox({name: attributes[name] for name in attributes.keys() & {"outbox"}}) == unsent
+    assert parse_due_at({"due_at": attributes["due_at"]}) == 5
+    assert parse_due_at({}) is None
 
 
 @pytest.mark.parametrize(
