@@ -8,5 +8,5 @@ report, entities, health, quarantine. `traffic` stands alone. What all themes sh
 
 - `target`, `aws`: where a command looks, its clients, and what an AWS error means;
 - `options`, `running`, `printing`: what every command has in common;
-- `function_logs`, `items`, `table_indexes`: what several themes read.
+- `function_logs`, `items`, `metrics_table`: what several themes read.
 """

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from functions.aws import clock
 from functions.entities.alerts import ALERT_TYPES
-from functions.model import DAY_MS, SECOND_MS, EntityKey, EntityType
+from functions.model import DAY_MS, SECOND_MS, EntityKey
 from ops import function_logs
 from ops.function_logs import LoggedAlert
-from ops.table_indexes import Indexes
+from ops.metrics_table import MetricsTable
 
 KNOWN_TYPES: Final = tuple(dict.fromkeys(name for names in ALERT_TYPES.values() for name in names))
 
@@ -46,23 +46,12 @@ class Selection:
             not self.severities or severity in self.severities
         )
 
-    def entity_types(self) -> list[EntityType]:
-        """Returns the types of entities that can have a selected alert."""
-        return [kind for kind, names in ALERT_TYPES.items() if not self.alert_types or self.alert_types & {*names}]
 
-
-def firing(indexes: Indexes, selection: Selection) -> list[FiringAlert]:
-    """Reads the alerts that fire now, the oldest first.
-
-    Raises
-    ------
-    UserError
-        When no index projects the alerts of an entity type.
-    """
+def firing(table: MetricsTable, selection: Selection) -> list[FiringAlert]:
+    """Reads the alerts that fire now, the oldest first."""
     found = [
-        FiringAlert(EntityKey(entity_type, row["entity_id"]), alert_type, **alert)
-        for entity_type in selection.entity_types()
-        for row in indexes.rows(indexes.with_attribute(entity_type, "alerts"), entity_type, ("alerts",), firing=True)
+        FiringAlert(EntityKey(row["entity_type"], row["entity_id"]), alert_type, **alert)
+        for row in table.scan(None, ("alerts",), firing=True)
         for alert_type, alert in row["alerts"].items()
         if selection.includes(alert_type, alert["severity"])
     ]

@@ -6,6 +6,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, Final
 
 import polars as pl
@@ -25,18 +26,18 @@ from functions.entities.item import (
 from functions.entities.plan import Rules
 from functions.entities.windows import DAYS_7, DAYS_14, DAYS_30
 from functions.model import DAY_MS, ENTITY_TYPES, SECOND_MS, EntityKey, EntityType, to_iso
-from ops import items, table_indexes
+from ops import items
 from ops.aws import UserError
 from ops.entities.explain import Explained, explain_numbers, public_attributes, why_due
 from ops.entities.explain_alerts import AlertExplained, explain_alerts
 from ops.health import audit
 from ops.items import Hour
-from ops.table_indexes import Indexes
+from ops.metrics_table import HEALTH, LAST_UPDATED, MetricsTable
 
 DAYS_SHOWN: Final = 30
 
 _LOOKED_THROUGH: Final = 1_000
-"""How many ids, those that changed last, a mistyped id is compared with."""
+"""How many ids a mistyped one is compared with."""
 _LIKENESS: Final = 0.75
 _KINDS: Final = {SESSION: "session", CALL: "call"}
 _OUTCOMES: Final = {code: name for name, code in OUTCOME_CODES.items()}
@@ -146,15 +147,22 @@ def _similar(dynamodb: Any, table: str, key: EntityKey) -> list[str]:
         answer = dynamodb.batch_get_item(
             RequestItems={table: {"Keys": keys, "ProjectionExpression": "entity_type, entity_id"}}
         )
-        indexes = Indexes(dynamodb, table)
-        newest = indexes.rows(
-            indexes.get(table_indexes.LAST_UPDATED), key.entity_type, (), descending=True, limit=_LOOKED_THROUGH
-        )
-        similar = difflib.get_close_matches(key.entity_id, [row["entity_id"] for row in newest], cutoff=_LIKENESS)
-    except (ClientError, UserError):
+        known = _some_ids(MetricsTable(dynamodb, table), key.entity_type)
+        similar = difflib.get_close_matches(key.entity_id, known, cutoff=_LIKENESS)
+    except ClientError:
         return []
     of_other_types = sorted(entity_key(found).entity_type for found in answer["Responses"].get(table, ()))
     return [f"{kind} {key.entity_id}" for kind in of_other_types] + [f"{key.entity_type} {name}" for name in similar]
+
+
+def _some_ids(table: MetricsTable, entity_type: EntityType) -> list[str]:
+    """Returns some ids of a type, as many as cost little to read; those that changed last where an index has them."""
+    for index in (LAST_UPDATED, HEALTH) if entity_type in ("student", "tutor") else (LAST_UPDATED,):
+        if index in table.indexes:
+            keys = chain.from_iterable(table.keys(index, entity_type, descending=True))
+            return [key.entity_id for key in islice(keys, _LOOKED_THROUGH)]
+    rows = islice(table.scan(None, ()), _LOOKED_THROUGH)
+    return [row["entity_id"] for row in rows if row["entity_type"] == entity_type]
 
 
 def portray(item: Attributes, rules: Rules, now_ms: int, *, deployed: bool) -> Portrait:

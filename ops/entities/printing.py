@@ -1,6 +1,5 @@
 """What `top` and `recent` share: their options, and how they print a list of entities."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -9,14 +8,14 @@ from rich.text import Text
 from functions.model import EntityType
 from ops import printing
 from ops.entities import ranking
+from ops.metrics_table import Row
 from ops.options import Output
-from ops.table_indexes import Row
 
 TableOption = Annotated[str | None, typer.Option(metavar="NAME", help="The metrics table.")]
 LimitOption = Annotated[int, typer.Option(min=1, max=10_000, help="How many to list.")]
 
 
-def print_list(listed: ranking.Listed, table: str, kinds: Sequence[EntityType], output: Output) -> None:
+def print_list(listed: ranking.Listed, table: str, kind: EntityType | None, output: Output) -> None:
     """Prints the entities that `top` or `recent` lists.
 
     Parameters
@@ -25,16 +24,18 @@ def print_list(listed: ranking.Listed, table: str, kinds: Sequence[EntityType], 
         What to print.
     table
         The metrics table's name.
-    kinds
-        The entity types among them; with several, each row says its own.
+    kind
+        Their entity type; for None each row says its own.
     output
         Table or JSON.
     """
     if output is Output.JSON:
-        printing.print_json({"table": table, "index": listed.index, "read": listed.read, "entities": list(listed.rows)})
+        printing.print_json(
+            {"table": table, "source": listed.source, "read": listed.read, "entities": list(listed.rows)}
+        )
         return
     console = printing.output()
-    keys = ("entity_type", "entity_id") if len(kinds) > 1 else ("entity_id",)
+    keys = ("entity_id",) if kind else ("entity_type", "entity_id")
     if listed.rows:
         # An attribute that none of them has gets no column.
         columns = [name for name in listed.columns if any(name in row for row in listed.rows)]
@@ -44,7 +45,7 @@ def print_list(listed: ranking.Listed, table: str, kinds: Sequence[EntityType], 
             rows.add_row(*(Text(row[name]) for name in keys), *(_cell(row, name) for name in columns))
         printing.print_whole(console, rows)
     looked_at = f", {listed.read:,} were looked at" if listed.read != len(listed.rows) else ""
-    console.print(f"{len(listed.rows):,} entities, from {listed.index}{looked_at}.")
+    console.print(f"{len(listed.rows):,} entities, from {listed.source}{looked_at}.")
 
 
 def _cell(row: Row, name: str) -> Text:

@@ -1,24 +1,25 @@
 """Lists the entities that come first by a figure, and those that changed last.
 
-Reads the table's indexes, never its items.
+Where the table has no index in that order, it is scanned, and no more entities are held than are listed.
 """
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from functions.entities.item import CALL_METRICS, SESSION_METRICS
 from functions.entities.totals import TOTALS_ATTRIBUTES
-from functions.model import EntityType
-from ops import table_indexes
+from functions.model import ENTITY_TYPES, EntityType
 from ops.aws import UserError
-from ops.table_indexes import Indexes, Row
+from ops.metrics_table import HEALTH, LAST_UPDATED, MetricsTable, Row
+
+SCAN: Final = "a scan of the table"
 
 _SUPPLY: Final = ("available_tutors", "active_students")
 RANKED: Final[Mapping[EntityType, tuple[str, ...]]] = {
     "student": SESSION_METRICS + CALL_METRICS,
-    "tutor": SESSION_METRICS + TOTALS_ATTRIBUTES["tutor"],
+    "tutor": (*SESSION_METRICS, "available_hours_this_week", *TOTALS_ATTRIBUTES["tutor"]),
     "subject": (*_SUPPLY, "demand_score", "supply_score", *TOTALS_ATTRIBUTES["subject"]),
     "region": (*_SUPPLY, "high_demand_subjects"),
 }
@@ -38,8 +39,8 @@ _ALWAYS: Final = ("alerts", "last_updated")
 class Listed:
     """A list of entities."""
 
-    index: str
-    """The index that they were read from."""
+    source: str
+    """What they were read from: an index's name, or `SCAN`."""
     columns: Sequence[str]
     """The attributes to show, the one that the list is sorted by first."""
     rows: Sequence[Row]
@@ -49,55 +50,71 @@ class Listed:
 
 
 def ranked(
-    indexes: Indexes, entity_type: EntityType, attribute: str, *, ascending: bool = False, limit: int = 20
+    table: MetricsTable, entity_type: EntityType, attribute: str, *, ascending: bool = False, limit: int = 20
 ) -> Listed:
     """Lists the entities of a type with the greatest, or least, values of an attribute; equal ones by their ids.
 
-    An index is sorted by health_score, so no more is read than is listed. For other attributes the whole type is read.
+    Where an index has that order, its order is kept and no more is read than is listed.
 
     Raises
     ------
     UserError
-        When such entities do not have the figure, or no index projects it.
+        When such entities do not have the figure; and as `MetricsTable.in_order` does.
     """
     if attribute not in RANKED[entity_type]:
         raise UserError(
             f"a {entity_type} has no figure {attribute!r}: choose one of {', '.join(RANKED[entity_type])}", 2
         )
-    index = indexes.with_attribute(entity_type, attribute)
     columns = (attribute, *(name for name in _SHOWN[entity_type] if name != attribute), *_ALWAYS)
-    if table_indexes.sorted_by(index) == attribute:
-        rows = list(indexes.rows(index, entity_type, columns, descending=not ascending, limit=limit))
-        return Listed(index.name, columns, rows, len(rows))
-    read = 0
-
-    def rows_with_the_attribute() -> Iterator[Row]:
-        nonlocal read
-        for row in indexes.rows(index, entity_type, columns):
-            read += 1
-            if attribute in row:
-                yield row
-
+    if attribute == "health_score" and HEALTH in table.indexes:
+        rows = list(table.in_order(HEALTH, entity_type, columns, descending=not ascending, limit=limit))
+        return Listed(HEALTH, columns, rows, len(rows))
     sign = 1 if ascending else -1
-    best = heapq.nsmallest(limit, rows_with_the_attribute(), key=lambda row: (sign * row[attribute], row["entity_id"]))
-    return Listed(index.name, columns, best, read)
+
+    def order(row: Row) -> tuple[Any, ...]:
+        return sign * row[attribute], row["entity_id"]
+
+    return _scanned(table, entity_type, columns, lambda rows: heapq.nsmallest(limit, rows, key=order))
 
 
-def recent(indexes: Indexes, entity_types: Sequence[EntityType], *, limit: int = 20) -> Listed:
-    """Lists the entities that changed last, the newest first.
+def recent(table: MetricsTable, entity_type: EntityType | None, *, limit: int = 20) -> Listed:
+    """Lists the entities of a type, or of all for None, that changed last, the newest first.
 
     Raises
     ------
     UserError
-        When the stack does not have the index.
+        As `MetricsTable.in_order` does.
     """
-    index = indexes.get(table_indexes.LAST_UPDATED)
-    shown = _SHOWN[entity_types[0]] if len(entity_types) == 1 else _SHOWN_OF_ALL
-    columns = ("last_updated", *shown, "alerts")
+    columns = ("last_updated", *(_SHOWN[entity_type] if entity_type else _SHOWN_OF_ALL), "alerts")
+
+    def newest(rows: Iterable[Row]) -> list[Row]:
+        return heapq.nlargest(limit, rows, key=lambda row: row["last_updated"])
+
+    if LAST_UPDATED not in table.indexes:
+        return _scanned(table, entity_type, columns, newest)
     rows = [
         row
-        for entity_type in entity_types
-        for row in indexes.rows(index, entity_type, columns, descending=True, limit=limit)
+        for kind in ([entity_type] if entity_type else ENTITY_TYPES)
+        for row in table.in_order(LAST_UPDATED, kind, columns, descending=True, limit=limit)
     ]
-    rows.sort(key=lambda row: row["last_updated"], reverse=True)
-    return Listed(index.name, columns, rows[:limit], len(rows))
+    return Listed(LAST_UPDATED, columns, newest(rows), len(rows))
+
+
+def _scanned(
+    table: MetricsTable,
+    entity_type: EntityType | None,
+    columns: Sequence[str],
+    choose: Callable[[Iterable[Row]], list[Row]],
+) -> Listed:
+    """Lists what `choose` takes of the entities that have the first of these columns."""
+    read = 0
+
+    def rows() -> Iterator[Row]:
+        nonlocal read
+        for row in table.scan(entity_type, columns):
+            read += 1
+            if columns[0] in row:
+                yield row
+
+    chosen = choose(rows())
+    return Listed(SCAN, columns, chosen, read)

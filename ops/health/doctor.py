@@ -6,13 +6,14 @@ Nothing is written. `probe` tries what reading cannot show.
 from collections.abc import Mapping
 from typing import Final
 
+from functions.aws.due_index import DUE_INDEX
 from functions.model import HOUR_MS, MINUTE_MS, to_iso
-from ops import aws, function_logs, table_indexes
+from ops import aws, function_logs
 from ops.health import lag
 from ops.health.check_results import PUT_BACK, Findings
 from ops.health.cloudwatch import is_local, metrics, newest_line
 from ops.health.lag import Limits
-from ops.table_indexes import DUE_INDEX, Indexes
+from ops.metrics_table import MetricsTable
 from ops.target import Target
 
 _TOPICS: Final = {"critical": "CriticalTopicArn", "warning": "WarningTopicArn", "info": "InfoTopicArn"}
@@ -142,20 +143,19 @@ def _table(findings: Findings, target: Target) -> None:
         if busy:
             findings.skipped(part, ", ".join(busy), "wait until it is ACTIVE", indexes=sorted(indexes))
         else:
-            off = [f"{index} ({setting})" for index, setting in table_indexes.SETTINGS.items() if index not in indexes]
-            said = f"{name} is ACTIVE" + (f"; switched off: {', '.join(off)}" if off else ", with all its indexes")
+            said = f"{name} is ACTIVE, with {', '.join(sorted(indexes)) or 'no index'}"
             findings.ok(part, said, indexes=sorted(indexes))
 
 
 def _schedule(findings: Findings, target: Target, part: str, kind: str, rests_without: str | None = None) -> None:
-    name = f"{target.name(kind)}-schedule"
+    name, table = f"{target.name(kind)}-schedule", target.name("table")
     with findings.checking(part, schedule=name):
         schedule = target.client("scheduler").get_schedule(Name=name)
         state, expression = schedule["State"], schedule["ScheduleExpression"]
         figures = {"state": state, "expression": expression}
         if state == "ENABLED":
             findings.ok(part, f"{name} is enabled, {expression}", **figures)
-        elif rests_without and rests_without not in Indexes(target.client("dynamodb"), target.name("table")):
+        elif rests_without and rests_without not in MetricsTable(target.client("dynamodb"), table).indexes:
             findings.skipped(part, f"it rests, as there is no {rests_without}", **figures)
         else:
             findings.wrong(part, f"{name} is {state}: what changes by time alone stands still", PUT_BACK, **figures)

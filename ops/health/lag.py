@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from functions.aws.due_index import DueItem
+from functions.aws.due_index import DUE_INDEX, DueItem, due_items
 from functions.aws.parallel import chunks
 from functions.entities.item import key_attributes, parse_outbox
 from functions.model import MINUTE_MS, SECOND_MS, EntityKey, from_datetime, to_iso
@@ -16,8 +16,8 @@ from ops import aws, function_logs
 from ops.health import audit
 from ops.health.check_results import Findings
 from ops.health.cloudwatch import is_local, logged_number, metrics, newest_line
+from ops.metrics_table import MetricsTable
 from ops.quarantine import stored_objects
-from ops.table_indexes import DUE_INDEX, Indexes
 from ops.target import Target
 
 BATCH: Final = "BatchLag"
@@ -166,11 +166,10 @@ def roll(findings: Findings, target: Target, limits: Limits, now_ms: int) -> Non
     part, table, function = "roll", target.name("table"), target.name("function")
     dynamodb = target.client("dynamodb")
     with findings.checking(part):
-        indexes = Indexes(dynamodb, table)
-        if DUE_INDEX not in indexes:
+        if DUE_INDEX not in MetricsTable(dynamodb, table).indexes:
             findings.skipped(part, "the table has no DueIndex (dueIndexEnabled), so the roll rests")
             return
-        due = Due.read(indexes, aws.deployed_rules(function).due_partitions, now_ms)
+        due = Due.read(dynamodb, table, aws.deployed_rules(function).due_partitions, now_ms)
         _judge_due(findings, due, limits, now_ms)
         _judge_unsent(findings, _oldest_unsent(dynamodb, table, due.keys), limits, now_ms)
 
@@ -225,12 +224,13 @@ class Due:
     """The items that have been due longest."""
 
     @classmethod
-    def read(cls, indexes: Indexes, partitions: int, now_ms: int) -> "Due":
+    def read(cls, dynamodb: Any, table: str, partitions: int, now_ms: int) -> "Due":
         """Reads all partitions of the due index, each up to `_MOST_DUE` items."""
         due: list[DueItem] = []
         complete = True
         for partition in range(partitions):
-            part = list(indexes.due(partition, now_ms // SECOND_MS, _MOST_DUE))
+            pages = due_items(dynamodb, table, partition, now_ms // SECOND_MS, _MOST_DUE)
+            part = [item for page in pages for item in page]
             complete = complete and len(part) < _MOST_DUE
             due += part
         due.sort(key=lambda item: (item.due_at, item.key))

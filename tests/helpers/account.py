@@ -73,6 +73,7 @@ class Account:
             "get_metric_data": self.figures(age=[1_000.0], calls=[3.0], arrived=[100.0], records=[100.0]),
             "describe_table": self.table(*INDEXES),
             "query": {"Items": []},
+            "scan": {"Items": []},
             "batch_get_item": {"Responses": {TABLE: []}},
             "get_schedule": {"State": "ENABLED", "ScheduleExpression": "rate(5 minutes)"},
             "list_rules": {
@@ -98,17 +99,9 @@ class Account:
         }
 
     @staticmethod
-    def table(*indexes: str, projected: tuple[str, ...] = ("alerts",)) -> dict[str, Any]:
+    def table(*indexes: str) -> dict[str, Any]:
         """A table with these indexes."""
-        made = [
-            {
-                "IndexName": name,
-                "IndexStatus": "ACTIVE",
-                "KeySchema": [{"AttributeName": "entity_type"}, {"AttributeName": "last_updated"}],
-                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": [*projected]},
-            }
-            for name in indexes
-        ]
+        made = [{"IndexName": name, "IndexStatus": "ACTIVE"} for name in indexes]
         return {"Table": {"TableStatus": "ACTIVE", "GlobalSecondaryIndexes": made}}
 
     @staticmethod

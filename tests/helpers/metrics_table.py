@@ -1,6 +1,6 @@
 """The table of metrics in moto, with the indexes that the program declares, and items as the processor makes them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from functions.entities.attribute_values import Attributes
@@ -8,55 +8,33 @@ from functions.model import DAY_MS, HOUR_MS, to_iso
 from tests.helpers.deployment import NOW, deployed, event_json
 
 TABLE = "metrics"
-_WINDOWS = (
-    "sessions_7d",
-    "sessions_14d",
-    "sessions_30d",
-    "ib_calls_7d",
-    "ib_calls_14d",
-    "avg_rating",
-    "ratings_30d",
-    "session_velocity",
-    "alerts",
-    "first_sessions_30d",
-    "first_session_success_rate",
-)
-_SUPPLY = (
-    "region",
-    "available_tutors",
-    "active_students",
-    "demand_score",
-    "supply_score",
-    "balance_status",
-    "high_demand_subjects",
-)
-PROJECTED: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "EntityTypeHealthIndex": ("entity_type", "health_score", (*_WINDOWS, "last_updated")),
-    "LastUpdatedIndex": ("entity_type", "last_updated", (*_WINDOWS, "health_score", *_SUPPLY)),
-}
-"""Hash key, range key and what else each index has (docs/state.md)."""
+KEYS_ONLY = {"ProjectionType": "KEYS_ONLY"}
+INCLUDE = {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["sessions_7d", "alerts"]}
+SORTED_BY = {"EntityTypeHealthIndex": "health_score", "LastUpdatedIndex": "last_updated"}
+"""The range key of each index."""
 
 
 def make(
-    dynamodb: Any, items: Sequence[Attributes], *, off: Collection[str] = (), without: Collection[str] = ()
+    dynamodb: Any,
+    items: Sequence[Attributes],
+    *,
+    off: Collection[str] = (),
+    projection: Mapping[str, Any] = KEYS_ONLY,
 ) -> None:
     """Makes the table without the indexes that are off, and puts the items."""
     types = {"entity_id": "S", "entity_type": "S", "health_score": "N", "last_updated": "S"}
-    made = {name: each for name, each in PROJECTED.items() if name not in off}
-    used = {"entity_id", "entity_type", *(key for _, key, _ in made.values())}
+    made = {name: key for name, key in SORTED_BY.items() if name not in off}
+    used = {"entity_id", "entity_type", *made.values()}
     indexes = [
         {
             "IndexName": name,
             "KeySchema": [
-                {"AttributeName": hash_key, "KeyType": "HASH"},
-                {"AttributeName": range_key, "KeyType": "RANGE"},
+                {"AttributeName": "entity_type", "KeyType": "HASH"},
+                {"AttributeName": key, "KeyType": "RANGE"},
             ],
-            "Projection": {
-                "ProjectionType": "INCLUDE",
-                "NonKeyAttributes": [*projected],
-            },
+            "Projection": projection,
         }
-        for name, (hash_key, range_key, projected) in made.items()
+        for name, key in made.items()
     ]
     dynamodb.create_table(
         TableName=TABLE,

@@ -15,9 +15,9 @@ from ops.aws import UserError
 from ops.entities import alerts
 from ops.entities.alerts import FiringAlert, Selection
 from ops.function_logs import LoggedAlert
+from ops.metrics_table import MetricsTable
 from ops.options import Output, OutputOption, ago
 from ops.running import targeted
-from ops.table_indexes import Indexes
 from ops.target import Target
 
 
@@ -55,11 +55,11 @@ def command(
 ) -> None:
     """List the alerts that fire now, the oldest first; or, with --follow, each as it comes.
 
-    What fires now is read from the items, through an index. What comes is read from the notifier's log: firing,
+    What fires now is read from the items, by a scan of the table. What comes is read from the notifier's log: firing,
     reminders and resolved, of every source on the bus; a repeat of one notification is shown once. With --output json
     --follow prints one JSON object a line.
 
-    Ctrl-C ends --follow with exit code 0. Exit code 1 when the stack has no index with the alerts.
+    Ctrl-C ends --follow with exit code 0.
 
     Example: iops alerts --severity critical --stack prod
 
@@ -83,7 +83,7 @@ def command(
         except KeyboardInterrupt:
             raise typer.Exit(0) from None
     table = target.name("table", table, "--table")
-    _print_firing(alerts.firing(Indexes(target.client("dynamodb"), table), selection), table, output)
+    _print_firing(alerts.firing(MetricsTable(target.client("dynamodb"), table), selection), table, output)
 
 
 def _print_firing(firing: Sequence[FiringAlert], table: str, output: Output) -> None:

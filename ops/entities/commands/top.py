@@ -7,9 +7,9 @@ import typer
 from ops.aws import UserError
 from ops.entities import ranking
 from ops.entities.printing import LimitOption, TableOption, print_list
+from ops.metrics_table import MetricsTable
 from ops.options import Output, OutputOption, TypeArgument
 from ops.running import targeted
-from ops.table_indexes import Indexes
 from ops.target import Target
 
 
@@ -28,10 +28,8 @@ def command(
 ) -> None:
     """List the students, tutors, subjects or regions that come first by a figure.
 
-    Reads an index of the table, never its items: --health only as many entities as are listed, other figures all
-    entities of the type. Those without the figure are left out.
-
-    Exit code 1 when the stack has no index with the figure.
+    Reads no more than it lists for --health, from EntityTypeHealthIndex; for other figures, and from a table without
+    that index, all items. Entities without the figure are left out.
 
     Example: iops top students --by ib_calls_14d --limit 10 --stack prod
     """
@@ -41,10 +39,10 @@ def command(
         )
     table = target.name("table", table, "--table")
     listed = ranking.ranked(
-        Indexes(target.client("dynamodb"), table),
+        MetricsTable(target.client("dynamodb"), table),
         kind,
         by or "health_score",
         ascending=ascending or health,
         limit=limit,
     )
-    print_list(listed, table, [kind], output)
+    print_list(listed, table, kind, output)

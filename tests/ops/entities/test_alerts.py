@@ -12,9 +12,9 @@ from moto import mock_aws
 from functions.model import to_iso
 from ops.entities import alerts
 from ops.entities.alerts import Selection
-from ops.table_indexes import Indexes
+from ops.metrics_table import MetricsTable
 from tests.helpers import metrics_table
-from tests.helpers.account import INDEXES, MINUTE_MS, NOTIFIER, Account, refused
+from tests.helpers.account import MINUTE_MS, NOTIFIER, Account, refused
 from tests.helpers.deployment import NOW, deployed
 from tests.helpers.metrics_table import TABLE
 from tests.helpers.ops_command import ops, said
@@ -43,7 +43,7 @@ def table(items: list[dict[str, Any]]) -> Iterator[Any]:
 
 
 def test_the_oldest_first(table: Any) -> None:
-    found = alerts.firing(Indexes(table, TABLE), Selection())
+    found = alerts.firing(MetricsTable(table, TABLE), Selection())
     assert [(each.key.entity_id, each.alert_type, each.severity, each.since) for each in found] == [
         ("stu_1", "high_ib_call_frequency", "warning", to_iso(NOW)),
         ("stu_1", "low_health_score", "critical", to_iso(NOW)),
@@ -69,12 +69,15 @@ def test_selected(table: Any, options: tuple[str, ...], ids: list[str]) -> None:
     assert [each["entity_id"] for each in json.loads(result.stdout)["alerts"]] == ids
 
 
-def test_only_the_types_of_entities_that_can_have_one_are_read(account: Account) -> None:
-    account.answers["describe_table"] = account.table(*INDEXES)
-    result = ops("alerts", *AT, "--type", "high_ib_call_frequency")
-    assert result.stdout == "0 alerts are firing.\n"
-    (query,) = [arguments for name, arguments in account.calls if name == "query"]
-    assert query["ExpressionAttributeValues"][":type"] == {"S": "student"}
+def test_one_scan_that_sends_only_items_with_alerts(account: Account, items: list[dict[str, Any]]) -> None:
+    page = {"Items": [each for each in items if each["alerts"]["M"]]}
+    account.answers["scan"] = [{"Items": []}, page, {"Items": []}]
+    assert "4 alerts are firing." in ops("alerts", *AT).stdout
+    ((operation, asked),) = account.calls
+    assert operation == "scan"
+    assert asked["FilterExpression"] == "attribute_exists(alerts) AND size(alerts) > :none"
+    assert asked["ExpressionAttributeValues"] == {":none": {"N": "0"}}
+    assert set(asked["ExpressionAttributeNames"].values()) == {"entity_id", "entity_type", "alerts"}
 
 
 def test_as_a_table(table: Any) -> None:
@@ -102,14 +105,12 @@ def test_as_json(table: Any, items: list[dict[str, Any]]) -> None:
     }
 
 
-def test_without_an_index_of_all_entities() -> None:
+def test_no_index_is_needed(items: list[dict[str, Any]]) -> None:
     with mock_aws():
-        metrics_table.make(boto3.client("dynamodb"), [], off=("LastUpdatedIndex",))
+        metrics_table.make(boto3.client("dynamodb"), items, off=metrics_table.SORTED_BY)
         result = ops("alerts", *AT)
-        assert result.exit_code == 1
-        assert "alerts of a subject is in no index of the table metrics" in said(result)
-        assert "set lastUpdatedIndexEnabled to true" in said(result)
-        assert ops("alerts", *AT, "--type", "low_health_score").exit_code == 0
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "4 alerts are firing." in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -130,12 +131,12 @@ def test_mistakes(options: tuple[str, ...], says: str) -> None:
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        ("AccessDeniedException", "dynamodb:Query is needed"),
-        ("ThrottlingException", "AWS throttles Query on the table metrics: wait a minute"),
+        ("AccessDeniedException", "dynamodb:Scan is needed"),
+        ("ThrottlingException", "AWS throttles Scan on the table metrics: wait a minute"),
     ],
 )
 def test_what_aws_refuses(account: Account, code: str, says: str) -> None:
-    account.answers["query"] = refused("Query", code)
+    account.answers["scan"] = refused("Scan", code)
     result = ops("alerts", *AT)
     assert result.exit_code == 254
     assert says in said(result)

@@ -466,8 +466,18 @@ def test_there_is_no_such_entity(table: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("off", [("LastUpdatedIndex",), ("EntityTypeHealthIndex", "LastUpdatedIndex")])
+def test_near_ids_whatever_indexes_there_are(items: dict[tuple[str, str], Attributes], off: tuple[str, ...]) -> None:
+    with mock_aws():
+        metrics_table.make(boto3.client("dynamodb"), list(items.values()), off=off)
+        student = said(ops("entity", "student", "stu_l", *AT))
+        subject = said(ops("entity", "subject", "algebre", *AT))
+    assert "(near it: student stu_2, student stu_1)" in student
+    assert "(near it: subject algebra)" in subject
+
+
 def test_near_ids_are_an_extra(account: Account) -> None:
-    account.answers |= {"get_item": {}, "describe_table": account.table()}
+    account.answers |= {"get_item": {}, "describe_table": account.table(), "scan": refused("Scan")}
     assert "there is no student x in the table metrics: check" in said(ops("entity", "student", "x", *AT))
     account.answers["batch_get_item"] = refused("BatchGetItem")
     assert ops("entity", "student", "x", *AT).exit_code == 1

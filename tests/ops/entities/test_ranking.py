@@ -1,4 +1,4 @@
-"""Entities in an order, read from the indexes: as a plain sort has it, with no more read than is needed."""
+"""Entities in an order: as a plain sort has it, from an index where that has the order, else from a scan."""
 
 import json
 from collections.abc import Iterator
@@ -11,11 +11,10 @@ from moto import mock_aws
 from functions.entities.attribute_values import to_attribute
 from functions.model import DAY_MS, to_iso
 from ops import aws
-from ops.aws import UserError
 from ops.entities import ranking
-from ops.table_indexes import Indexes
+from ops.metrics_table import MetricsTable
 from tests.helpers import metrics_table
-from tests.helpers.account import INDEXES, Account, refused
+from tests.helpers.account import Account, refused
 from tests.helpers.deployment import NOW
 from tests.helpers.metrics_table import TABLE
 from tests.helpers.ops_command import ops, said
@@ -38,26 +37,26 @@ def student(number: int) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def many() -> Iterator[Any]:
+@pytest.fixture(params=[metrics_table.KEYS_ONLY, metrics_table.INCLUDE], ids=lambda each: str(each["ProjectionType"]))
+def many(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A table of many students."""
     with mock_aws():
         dynamodb = boto3.client("dynamodb")
-        metrics_table.make(dynamodb, [student(number) for number in range(MANY)])
+        metrics_table.make(dynamodb, [student(number) for number in range(MANY)], projection=request.param)
         yield dynamodb
 
 
 @pytest.fixture
-def asked(many: Any) -> Iterator[list[dict[str, Any]]]:
-    """The queries that were made."""
-    made: list[dict[str, Any]] = []
+def asked(many: Any) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """The operations and arguments of the calls that were made."""
+    made: list[tuple[str, dict[str, Any]]] = []
 
-    def keep(params: dict[str, Any], **_: Any) -> None:
-        made.append(dict(params))
+    def keep(params: dict[str, Any], model: Any, **_: Any) -> None:
+        made.append((model.name, dict(params)))
 
-    many.meta.events.register("before-parameter-build.dynamodb.Query", keep)
+    many.meta.events.register("before-parameter-build.dynamodb", keep)
     yield made
-    many.meta.events.unregister("before-parameter-build.dynamodb.Query", keep)
+    many.meta.events.unregister("before-parameter-build.dynamodb", keep)
 
 
 def value(row: dict[str, Any], attribute: str) -> Any:
@@ -74,33 +73,37 @@ def test_as_a_plain_sort_has_it(many: Any, ascending: bool) -> None:
     for attribute in ("ib_calls_14d", "session_velocity", "avg_rating", "health_score"):
         having = [row for row in rows if attribute in row]
         wanted = sorted(having, key=lambda row: (sign * value(row, attribute), row["entity_id"]))[:20]
-        listed = ranking.ranked(Indexes(many, TABLE), "student", attribute, ascending=ascending, limit=20)
+        listed = ranking.ranked(MetricsTable(many, TABLE), "student", attribute, ascending=ascending, limit=20)
         assert [row[attribute] for row in listed.rows] == [value(row, attribute) for row in wanted]
         if attribute != "health_score":  # the index has equals in an order of its own
             assert [row["entity_id"] for row in listed.rows] == [row["entity_id"] for row in wanted]
-            assert listed.read == MANY
+            assert (listed.source, listed.read) == (ranking.SCAN, MANY)
+        else:
+            assert (listed.source, listed.read) == ("EntityTypeHealthIndex", 20)
 
 
-def test_all_pages_of_an_index_are_read(account: Account) -> None:
-    account.answers["describe_table"] = account.table("EntityTypeHealthIndex", projected=("ib_calls_14d",))
-    account.answers["query"] = [{"Items": [student(number)]} for number in (3, 12, 1)]
-    listed = ranking.ranked(Indexes(aws.client("dynamodb"), TABLE), "student", "ib_calls_14d", limit=2)
+def test_all_pages_of_a_scan_are_read(account: Account) -> None:
+    account.answers["scan"] = [{"Items": [student(number)]} for number in (3, 12, 1)]
+    listed = ranking.ranked(MetricsTable(aws.client("dynamodb"), TABLE), "student", "ib_calls_14d", limit=2)
     assert [row["entity_id"] for row in listed.rows] == ["stu_0012", "stu_0003"]
     assert listed.read == 3
 
 
-def test_by_health_no_more_is_read_than_is_listed(many: Any, asked: list[dict[str, Any]]) -> None:
-    listed = ranking.ranked(Indexes(many, TABLE), "student", "health_score", ascending=True, limit=7)
+def test_by_health_no_more_is_read_than_is_listed(many: Any, asked: list[tuple[str, dict[str, Any]]]) -> None:
+    listed = ranking.ranked(MetricsTable(many, TABLE), "student", "health_score", ascending=True, limit=7)
     assert (len(listed.rows), listed.read) == (7, 7)
-    (query,) = asked
+    assert [operation for operation, _ in asked] == ["DescribeTable", "Query", "BatchGetItem"]
+    query, read = asked[1][1], asked[2][1]["RequestItems"][TABLE]
     assert (query["IndexName"], query["Limit"], query["ScanIndexForward"]) == ("EntityTypeHealthIndex", 7, True)
-    assert "#a0" in query["ProjectionExpression"]
+    assert [key["entity_id"]["S"] for key in read["Keys"]] == [row["entity_id"] for row in listed.rows]
+    assert "#a0" in read["ProjectionExpression"]
 
 
-def test_what_changed_last(many: Any, asked: list[dict[str, Any]]) -> None:
-    listed = ranking.recent(Indexes(many, TABLE), ["student"], limit=3)
+def test_what_changed_last(many: Any, asked: list[tuple[str, dict[str, Any]]]) -> None:
+    listed = ranking.recent(MetricsTable(many, TABLE), "student", limit=3)
     assert [row["entity_id"] for row in listed.rows] == ["stu_0000", "stu_0001", "stu_0002"]
-    (query,) = asked
+    assert [operation for operation, _ in asked] == ["DescribeTable", "Query", "BatchGetItem"]
+    query = asked[1][1]
     assert (query["IndexName"], query["Limit"], query["ScanIndexForward"]) == ("LastUpdatedIndex", 3, False)
 
 
@@ -129,6 +132,9 @@ def test_top_students_by_health(table: Any) -> None:
         (("student", "--by", "ib_calls_14d", "--ascending"), ["stu_2", "stu_1"]),
         (("STUDENTS", "--by", "sessions_30d", "--limit", "1"), ["stu_1"]),
         (("tutors", "--by", "sessions_7d"), ["tut_1"]),
+        (("tutors", "--by", "health_score"), ["tut_1"]),
+        (("tutors", "--by", "available_hours_this_week"), []),
+        (("subjects", "--by", "active_students_30d"), []),
         (("subjects", "--by", "demand_score"), ["algebra"]),
         (("regions", "--by", "high_demand_subjects"), ["eu", "us"]),
     ],
@@ -138,9 +144,7 @@ def test_top_of_each_type(table: Any, arguments: tuple[str, ...], ids: list[str]
     assert result.exit_code == 0
     told = json.loads(result.stdout)
     assert [each["entity_id"] for each in told["entities"]] == ids
-    assert told["index"] == (
-        "EntityTypeHealthIndex" if "tud" in arguments[0].lower() or "tut" in ids[0] else "LastUpdatedIndex"
-    )
+    assert told["source"] == ("EntityTypeHealthIndex" if "health_score" in arguments else "a scan of the table")
 
 
 def test_recent_of_all_types(table: Any) -> None:
@@ -168,7 +172,7 @@ def test_recent_of_one_type(table: Any) -> None:
 def test_of_a_type_that_there_is_none(table: Any) -> None:
     table.delete_item(TableName=TABLE, Key={"entity_id": {"S": "tut_1"}, "entity_type": {"S": "tutor"}})
     result = ops("top", "tutors", "--by", "sessions_7d", *AT)
-    assert (result.exit_code, result.stdout) == (0, "0 entities, from EntityTypeHealthIndex.\n")
+    assert (result.exit_code, result.stdout) == (0, "0 entities, from a scan of the table.\n")
 
 
 @pytest.mark.parametrize(
@@ -193,82 +197,69 @@ def test_mistakes(arguments: tuple[str, ...], says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("off", "arguments", "says"),
+    ("off", "arguments"),
     [
-        (
-            ("LastUpdatedIndex",),
-            ("recent",),
-            "has no LastUpdatedIndex, which this is read from: set lastUpdatedIndexEnabled",
-        ),
-        (
-            ("LastUpdatedIndex",),
-            ("top", "subjects", "--by", "demand_score"),
-            (
-                "demand_score of a subject is in no index of the table metrics, and LastUpdatedIndex is switched off: "
-                "set lastUpdatedIndexEnabled to true and run `pulumi up`"
-            ),
-        ),
-        (
-            ("LastUpdatedIndex", "EntityTypeHealthIndex"),
-            ("top", "students", "--health"),
-            "set entityTypeHealthIndexEnabled or lastUpdatedIndexEnabled to true",
-        ),
-        (
-            (),
-            ("top", "subjects", "--by", "active_students_30d"),
-            (
-                "active_students_30d of a subject is not projected into LastUpdatedIndex, so it can be read only "
-                "entity by entity (`iops entity subject ID`); choose one of"
-            ),
-        ),
+        ("LastUpdatedIndex", ("recent",)),
+        ("LastUpdatedIndex", ("recent", "students")),
+        ("EntityTypeHealthIndex", ("top", "students", "--health")),
     ],
 )
-def test_without_the_index(off: tuple[str, ...], arguments: tuple[str, ...], says: str) -> None:
-    with mock_aws():
-        metrics_table.make(boto3.client("dynamodb"), [], off=off)
-        result = ops(*arguments, *AT)
-    assert result.exit_code == 1
-    assert says in said(result)
+def test_without_the_index_it_is_the_same_from_a_scan(off: str, arguments: tuple[str, ...]) -> None:
+    told = []
+    for missing in ((), (off,)):
+        with mock_aws():
+            metrics_table.make(boto3.client("dynamodb"), metrics_table.stored(*metrics_table.events()), off=missing)
+            result = ops(*arguments, *AT, "--output", "json")
+            lines = ops(*arguments, *AT)
+        assert (result.exit_code, result.stderr, lines.exit_code) == (0, "", 0)
+        told.append(json.loads(result.stdout))
+        assert f" entities, from {told[-1]['source']}" in lines.stdout
+    assert [each["source"] for each in told] == [off, "a scan of the table"]
+    by_id = [sorted(each["entities"], key=lambda row: (row["entity_type"], row["entity_id"])) for each in told]
+    assert by_id[0] == by_id[1]
+    assert by_id[0]
 
 
-def test_another_index_serves_as_well() -> None:
+def test_a_scan_holds_no_more_than_is_listed() -> None:
     with mock_aws():
         dynamodb = boto3.client("dynamodb")
-        metrics_table.make(dynamodb, [student(number) for number in range(30)], off=("EntityTypeHealthIndex",))
-        listed = ranking.ranked(Indexes(dynamodb, TABLE), "student", "health_score", ascending=True, limit=3)
-    assert (listed.index, listed.read) == ("LastUpdatedIndex", 30)
-    assert [row["health_score"] for row in listed.rows] == [0, 0.7, 1.4]
+        metrics_table.make(dynamodb, [student(number) for number in range(30)], off=metrics_table.SORTED_BY)
+        table = MetricsTable(dynamodb, TABLE)
+        worst = ranking.ranked(table, "student", "health_score", ascending=True, limit=3)
+        newest = ranking.recent(table, None, limit=3)
+    assert (worst.source, worst.read, newest.source, newest.read) == (ranking.SCAN, 30, ranking.SCAN, 30)
+    assert [row["health_score"] for row in worst.rows] == [0, 0.7, 1.4]
+    assert [row["entity_id"] for row in newest.rows] == ["stu_0000", "stu_0001", "stu_0002"]
 
 
-def test_an_index_of_everything(account: Account) -> None:
-    described = account.table("LastUpdatedIndex")
-    described["Table"]["GlobalSecondaryIndexes"][0]["Projection"] = {"ProjectionType": "ALL"}
-    account.answers["describe_table"] = described
-    assert Indexes(aws.client("dynamodb"), TABLE).with_attribute("region", "subjects").projects is None
-    account.answers["describe_table"] = account.table("LastUpdatedIndex")
-    with pytest.raises(UserError, match="not projected"):
-        Indexes(aws.client("dynamodb"), TABLE).with_attribute("region", "subjects")
+INDEXED = (("top", "students", "--health"), ("recent", "students"))
+SCANNED = (("top", "tutors", "--by", "sessions_7d"),)
 
 
 @pytest.mark.parametrize(
-    ("operation", "call", "code", "exit_code", "says"),
+    ("operation", "call", "code", "says", "commands"),
     [
-        ("describe_table", "DescribeTable", "AccessDeniedException", 254, "dynamodb:DescribeTable is needed"),
-        ("query", "Query", "AccessDeniedException", 254, "dynamodb:Query is needed"),
+        ("describe_table", "DescribeTable", "AccessDeniedException", "dynamodb:DescribeTable is needed", INDEXED),
+        ("query", "Query", "AccessDeniedException", "dynamodb:Query is needed", INDEXED),
+        ("batch_get_item", "BatchGetItem", "AccessDeniedException", "dynamodb:BatchGetItem is needed", INDEXED),
+        ("scan", "Scan", "AccessDeniedException", "dynamodb:Scan is needed", SCANNED),
         (
             "query",
             "Query",
             "ProvisionedThroughputExceededException",
-            254,
             "AWS throttles Query on the table metrics: wait",
+            INDEXED,
         ),
-        ("describe_table", "DescribeTable", "ResourceNotFoundException", 254, "the table metrics does not exist"),
+        ("describe_table", "DescribeTable", "ResourceNotFoundException", "the table metrics does not exist", INDEXED),
+        ("scan", "Scan", "ResourceNotFoundException", "the table metrics does not exist", SCANNED),
     ],
 )
-def test_what_aws_refuses(account: Account, operation: str, call: str, code: str, exit_code: int, says: str) -> None:
-    account.answers["describe_table"] = account.table(*INDEXES, projected=("health_score",))
+def test_what_aws_refuses(
+    account: Account, operation: str, call: str, code: str, says: str, commands: tuple[tuple[str, ...], ...]
+) -> None:
+    account.answers["query"] = {"Items": [student(1)]}
     account.answers[operation] = refused(call, code)
-    for arguments in (("top", "students", "--health"), ("recent", "students")):
+    for arguments in commands:
         result = ops(*arguments, *AT)
-        assert result.exit_code == exit_code
+        assert result.exit_code == 254
         assert says in said(result)
