@@ -8,6 +8,7 @@ python -m functions.simulator --month tests/data/sample-month.ndjson
 
 import argparse
 import logging
+import os
 import sys
 import uuid
 from collections.abc import Callable, Sequence
@@ -111,6 +112,8 @@ def _send(asked: argparse.Namespace) -> int:
     try:
         kinesis = boto3.client(
             "kinesis",
+            # boto3 itself reads AWS_DEFAULT_REGION alone; Lambda and AWS's other tools read this one first.
+            region_name=os.environ.get("AWS_REGION") or None,
             endpoint_url=asked.endpoint_url,
             config=Config(connect_timeout=3, read_timeout=10, retries=retries),
         )

@@ -138,6 +138,34 @@ def test_records_that_were_given_up_are_an_error_exit(
     assert capsys.readouterr().err == "error: 2 records were given up\n"
 
 
+@pytest.mark.parametrize(
+    ("environment", "region"),
+    [
+        ({"AWS_REGION": "eu-west-1"}, "eu-west-1"),
+        ({"AWS_DEFAULT_REGION": "eu-central-1"}, "eu-central-1"),
+        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-central-1"}, "eu-west-1"),
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "eu-central-1"}, "eu-central-1"),
+    ],
+)
+def test_the_region_comes_from_either_variable(
+    environment: dict[str, str], region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regions: list[str] = []
+
+    def simulate(kinesis: Any, *_: object, **__: object) -> dict[str, int]:
+        regions.append(kinesis.meta.region_name)
+        return {"events": 0, "records": 0, "accepted": 0, "given_up": 0, "calls": 0}
+
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    monkeypatch.setattr("functions.simulator.run.simulate", simulate)
+    assert main(["--stream", STREAM]) == 0
+    assert regions == [region]
+
+
 def test_a_file_that_cannot_be_written_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--month", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"error: {tmp_path} cannot be written: Is a directory\n"
