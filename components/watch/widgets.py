@@ -38,7 +38,6 @@ class Watched:
     rollup_memory_mb: int
     """Of the rollup and its steps."""
     table: Text
-    state_table: Text
     indexes: Sequence[str]
     bus: Text
     rules: Sequence[Text]

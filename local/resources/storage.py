@@ -72,7 +72,9 @@ class Table(Kind):
                     {"AttributeName": each["name"], "AttributeType": each["type"]} for each in inputs["attributes"]
                 ],
                 GlobalSecondaryIndexes=indexes or None,
-                StreamSpecification=_stream(inputs),
+                StreamSpecification=given(
+                    StreamEnabled=inputs.get("streamEnabled", False), StreamViewType=inputs.get("streamViewType")
+                ),
                 SSESpecification=pascal(inputs.get("serverSideEncryption")),
                 DeletionProtectionEnabled=inputs.get("deletionProtectionEnabled"),
                 Tags=tag_list(inputs.get("tags")),
@@ -86,12 +88,6 @@ class Table(Kind):
                     "PointInTimeRecoveryEnabled": inputs["pointInTimeRecovery"]["enabled"]
                 },
             )
-        if inputs.get("ttl"):
-            ttl = inputs["ttl"]
-            dynamodb.update_time_to_live(
-                TableName=name,
-                TimeToLiveSpecification={"AttributeName": ttl["attributeName"], "Enabled": ttl["enabled"]},
-            )
         return name, {"arn": table["TableArn"], "streamArn": table.get("LatestStreamArn")}
 
     def read(self, aws: LocalAws, id_: str, outputs: Properties) -> Properties:
@@ -99,8 +95,6 @@ class Table(Kind):
         table = dynamodb.describe_table(TableName=id_)["Table"]
         backups = dynamodb.describe_continuous_backups(TableName=id_)["ContinuousBackupsDescription"]
         keys = {key["KeyType"]: key["AttributeName"] for key in table["KeySchema"]}
-        ttl = dynamodb.describe_time_to_live(TableName=id_)["TimeToLiveDescription"]
-        expires = {"attributeName": ttl.get("AttributeName"), "enabled": ttl["TimeToLiveStatus"] == "ENABLED"}
         return {
             "name": table["TableName"],
             "billingMode": table["BillingModeSummary"]["BillingMode"],
@@ -124,16 +118,8 @@ class Table(Kind):
             "pointInTimeRecovery": {
                 "enabled": backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
             },
-            "ttl": expires if "AttributeName" in ttl else None,
             "tags": tag_map(dynamodb.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]),
         }
-
-
-def _stream(inputs: Properties) -> Properties | None:
-    """The stream of changes, where a table has one."""
-    if not inputs.get("streamEnabled"):
-        return None
-    return {"StreamEnabled": True, "StreamViewType": inputs["streamViewType"]}
 
 
 class Bucket(Kind):
