@@ -26,7 +26,11 @@ stream = EventStream("events", arguments(EventStreamArgs, stack, settings.stream
 store = MetricsStore("metrics", arguments(MetricsStoreArgs, stack, settings.table))
 bus = AlertBus("alerts", arguments(AlertBusArgs, stack, settings.bus, code=code["notifier"]))
 
-store_arguments = {"table_arn": store.table_arn, "table_key_arn": settings.table.existing_key_arn}
+store_arguments = {
+    "table_arn": store.table_arn,
+    "table_key_arn": settings.table.existing_key_arn,
+    "state_table_arn": store.state_table_arn,
+}
 processor = StreamProcessor(
     "processor",
     arguments(
@@ -40,9 +44,9 @@ processor = StreamProcessor(
         stream_arn=stream.stream_arn,
         stream_key_arn=settings.stream.existing_key_arn,
         table_name=store.table_name,
+        state_table_name=store.state_table_name,
         bus_arn=bus.bus_arn,
         bus_name=bus.bus_name,
-        roll_enabled=settings.table.due_index,
     ),
 )
 rollup = Rollup(
@@ -84,7 +88,6 @@ operations = Observability(
         memory_mb=settings.processor.memory_mb,
         timeout_seconds=settings.processor.timeout_seconds,
         roll_interval_minutes=settings.processor.roll_interval_minutes,
-        roll_enabled=settings.table.due_index,
         rollup_function_name=rollup.function_name,
         rollup_memory_mb=settings.rollup.memory_mb,
         rollup_interval_minutes=settings.rollup.interval_minutes,
@@ -92,6 +95,7 @@ operations = Observability(
         rollup_step_names=[*rollup.step_names],
         rollup_state_machine_arn=rollup.state_machine_arn,
         table_name=store.table_name,
+        state_table_name=store.state_table_name,
         index_names=store.index_names,
         bus_name=bus.bus_name,
         rule_names=[*bus.rule_names],

@@ -21,7 +21,7 @@ from typing import Any, Final
 from bench.endpoint import Endpoint
 from bench.progress import Progress
 from bench.rig import rig
-from bench.worker import ENVIRONMENT, TABLE
+from bench.worker import ENVIRONMENT, STATE_TABLE, TABLE
 from bench.workload import Population, delivery
 from bundle.layer import LOCAL, build
 from local.runtime_api import running, runtime_directory, unpack
@@ -72,7 +72,7 @@ def run(quick: bool, progress: Progress) -> dict[str, Any]:
         for each in range(2 if quick else 5):
             for name, (handler, path) in functions.items():
                 progress(f"cold start {each + 1}: {name}")
-                made.endpoint.restore(TABLE)
+                made.endpoint.restore(TABLE, STATE_TABLE)
                 _start(starts[name], handler, path, made.endpoint, [first, large] if name == "processor" else [])
         unpacked = {
             "layer": _size(layer),

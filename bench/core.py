@@ -73,7 +73,7 @@ def _steps(events: Sequence[Told], items: Items, count: int) -> dict[str, Any]:
         "decode and validate": lambda: decode(read, _TOLERANCE_MS),
         "gather": lambda: gather(batch.events),
         "parse items": lambda: _states(arrivals, items),
-        "plan": lambda: plan(states, arrivals, now_ms, Rules()),
+        "plan": lambda: plan(states, arrivals, now_ms, now_ms, Rules()).wakes(Rules().rhythm),
     }
     taken = {name: _least(count, call) for name, call in steps.items()}
     return {

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from heapq import merge
 from logging import StreamHandler
 from random import Random
 from typing import Any, Final, TextIO, cast
@@ -20,12 +21,13 @@ from typing import Any, Final, TextIO, cast
 from bench.marketplace import FACTS_PER_EVENT, GROUPS, KEPT_MS, MIX, STUDENTS, Marketplace
 from bench.prices import PRICES
 from functions.aws.observability import logger
+from functions.entities.attribute_values import size_of
 from functions.environment import written
-from functions.model import SECOND_MS, EntityType, from_iso
+from functions.model import DAY_MS, MINUTE_MS, SECOND_MS, EntityType, from_iso
 from functions.processor import handler, roll
 from proof.invocation import context, process
 from proof.memory_aws import Attributes
-from proof.metered import INDEXES, KB, READ, TABLE, MeteredAws, item_size
+from proof.metered import INDEXES, KB, READ, STATE, TABLE, MeteredAws, item_size
 
 NOW: Final = from_iso("2026-11-23T10:00:00.000Z")
 MILLION: Final = 1_000_000
@@ -43,10 +45,14 @@ MS_PER_ROLLED: Final = 2.0
 MEMORY_GB: Final = 1.0
 ROLL_MINUTES: Final = (5, 60)
 """Values of rollIntervalMinutes that are compared; the table of dollars has the first."""
+ROLL_DAYS: Final = 3
+"""How long time passes over the items for the roll's part."""
+UNITS: Final = ("table units", "index units", "wake units", "read units")
+"""The columns of request units."""
 LAMBDA_LINES_BYTES: Final = 300
 """Assumed bytes of the START, END and REPORT lines that Lambda itself logs for an invocation."""
 _FILLING: Final = 5_000
-"""Events in each batch that fills the items."""
+"""The most events in a batch that fills the items."""
 LOG_EVENT_OVERHEAD: Final = 26
 """Bytes that CloudWatch Logs adds to each event (PutLogEvents, CloudWatch Logs API reference)."""
 
@@ -69,41 +75,64 @@ class Quantities:
     @property
     def index_units(self) -> int:
         """Write request units of all indexes."""
-        return sum(self.units.get(name, 0) for name in INDEXES)
+        return _index_units(self.units)
+
+
+def _index_units(units: Mapping[str, int]) -> int:
+    return sum(units.get(name, 0) for name in INDEXES)
 
 
 @dataclass(frozen=True)
 class RollQuantities:
-    """What time alone costs: write and read request units for each fact over the 32 days that it is kept."""
+    """What time alone costs: items and request units for each fact over the 32 days that it is kept."""
 
     written: float
-    write_units: float
+    table_units: float
+    index_units: float
+    wake_units: float
+    """Of the internal table: wakes that are deleted, and those for reminders and notifications."""
     read_units: float
+
+    @property
+    def write_units(self) -> float:
+        """Write request units of both tables and the indexes."""
+        return self.table_units + self.index_units + self.wake_units
 
 
 class Bench:
     """The processor over metered AWS, with every item of the marketplace as large as said."""
 
-    def __init__(self, facts: int, seed: int = 1) -> None:
+    def __init__(self, facts: int, roll_minutes: int, seed: int = 1) -> None:
         self.aws = MeteredAws()
         self.now_ms = NOW
         self._facts = facts
+        self._roll_ms = roll_minutes * MINUTE_MS
         self._marketplace = Marketplace(Random(seed))
         self._delivered = 0
         self._warm: dict[Any, Attributes] = {}
+        self._warm_state: dict[Any, Attributes] = {}
 
     def clock(self) -> int:
         """Processing time, epoch ms."""
         return self.now_ms
 
     def fill(self) -> None:
-        """Makes the items: `facts` of each student over 32 days, what follows of tutors, a register of every kind."""
-        for group in range(GROUPS):
-            events = self._marketplace.past(group, self._facts, self.now_ms)
-            for start in range(0, len(events), _FILLING):
-                self._deliver(events[start : start + _FILLING])
-        self._deliver(self._marketplace.registers(self.now_ms))
-        self._warm = dict(self.aws.items)
+        """Makes the items: `facts` of each student over 32 days, what follows of tutors, a register of every kind.
+
+        The events come in the order of their time, each batch at the time of its latest, so that wakes are as they are
+        where such batches come.
+        """
+        groups = [self._marketplace.past(group, self._facts, NOW) for group in range(GROUPS)]
+        events = list(merge(*groups))
+        for start in range(0, len(events), _FILLING):
+            batch = events[start : start + _FILLING]
+            self.now_ms = batch[-1][0]
+            self._deliver([event for _, event in batch])
+            self._roll()
+        self.now_ms = NOW
+        self._deliver(self._marketplace.registers(NOW))
+        self._roll()
+        self._warm, self._warm_state = dict(self.aws.items), dict(self.aws.state)
 
     def _deliver(self, payloads: Sequence[bytes]) -> str:
         """Calls the handler with one batch; returns what it printed."""
@@ -144,27 +173,38 @@ class Bench:
             log_bytes += LAMBDA_LINES_BYTES + 3 * LOG_EVENT_OVERHEAD
         return Quantities(batch_size * batches, batches, written, units, alerts, log_bytes)
 
-    def measure_roll(self, interval_minutes: int, hours: int) -> RollQuantities:
-        """Lets time pass over the items as `fill` left them, with no event."""
+    def measure_roll(self, days: float) -> RollQuantities:
+        """Lets days pass over the items as `fill` left them, with no event.
+
+        Up to seven days as many facts leave each window as where events come.
+        """
         self._reset()
         self.now_ms = NOW
-        for _ in range(hours * 60 // interval_minutes):
-            self.now_ms += interval_minutes * 60 * SECOND_MS
-            with _printed():
-                roll.lambda_handler({}, context())
+        while self.now_ms < NOW + days * DAY_MS:
+            self.now_ms += self._roll_ms
+            self._roll()
         facts = self._facts * STUDENTS * FACTS_PER_EVENT / (MIX["session_started"] + MIX["ib_call_logged"])
         share = KEPT_MS / (self.now_ms - NOW) / facts
-        write_units = sum(units for name, units in self.aws.units.items() if name != READ)
-        return RollQuantities(self.aws.written * share, write_units * share, self.aws.units[READ] * share)
+        units = self.aws.units
+        return RollQuantities(
+            written=self.aws.written * share,
+            table_units=units[TABLE] * share,
+            index_units=_index_units(units) * share,
+            wake_units=units[STATE] * share,
+            read_units=units[READ] * share,
+        )
+
+    def _roll(self) -> None:
+        with _printed():
+            roll.lambda_handler({}, context())
 
     def mean_size(self, entity_type: EntityType) -> float:
         """Mean bytes of an item of a type, as `fill` left it."""
-        found = [item_size(item) for (kind, _), item in self._warm.items() if kind == entity_type]
+        found = [size_of(item) for (kind, _), item in self._warm.items() if kind == entity_type]
         return sum(found) / len(found)
 
     def _reset(self) -> None:
-        self.aws.items.clear()
-        self.aws.items.update(self._warm)
+        self.aws.items, self.aws.state = dict(self._warm), dict(self._warm_state)
         self.aws.units.clear()
         self.aws.written = 0
 
@@ -183,10 +223,16 @@ def _printed() -> Iterator[io.StringIO]:
 
 
 @contextmanager
-def bench(facts: int, seed: int = 1) -> Iterator[Bench]:
+def bench(facts: int, roll_minutes: int = ROLL_MINUTES[0], seed: int = 1) -> Iterator[Bench]:
     """A filled bench; the processor's environment, clock and clients are its own meanwhile."""
-    made = Bench(facts, seed)
-    names = {"DYNAMODB_TABLE_NAME": "metrics", "EVENT_BUS_NAME": "alerts", "QUARANTINE_BUCKET_NAME": "quarantine"}
+    made = Bench(facts, roll_minutes, seed)
+    names = {
+        "DYNAMODB_TABLE_NAME": "metrics",
+        "STATE_TABLE_NAME": "state",
+        "EVENT_BUS_NAME": "alerts",
+        "QUARANTINE_BUCKET_NAME": "quarantine",
+        "ROLL_INTERVAL_MINUTES": str(roll_minutes),
+    }
     with process({**written(names), "AWS_DEFAULT_REGION": "us-east-1"}, made.aws.client, made.clock):
         made.fill()
         yield made
@@ -213,6 +259,7 @@ def dollars(batch_size: int, events: Quantities, rolled: RollQuantities, assumed
         "Lambda": _compute(batches, MILLION * assumed.ms_per_event[batch_size], assumed),
         "table writes": _units(events.per_million(events.units[TABLE]), "dynamodb_write"),
         "index writes": _units(events.per_million(events.index_units), "dynamodb_write"),
+        "wakes": _units(events.per_million(events.units[STATE]), "dynamodb_write"),
         "reads": _units(events.per_million(events.units[READ]), "dynamodb_read"),
         "alerts": sum(
             _units(alerts * n, p) for p, n in (("events", 1), ("sns_publish", 1), ("sns_email", assumed.emails))
@@ -270,40 +317,32 @@ def tables(assumed: Assumptions, facts: Sequence[int] = FACTS, records: int = 10
     """
     quantities, costs, rolls = [], [], []
     for count in facts:
-        with bench(count) as made:
-            rolled = {minutes: made.measure_roll(minutes, hours=2) for minutes in ROLL_MINUTES}
-            for batch_size in BATCH_SIZES:
-                events = made.measure(batch_size, max(2, records // batch_size))
-                quantities.append(_quantities_row(count, batch_size, events, made))
-                paid = dollars(batch_size, events, rolled[ROLL_MINUTES[0]], assumed)
-                figures = [f"{each:.2f}" for each in (*paid.values(), sum(paid.values()))]
-                costs.append([f"{count:,}", f"{batch_size:,}", *figures])
-            rolls += [_roll_row(count, minutes, each, assumed) for minutes, each in rolled.items()]
+        for minutes in ROLL_MINUTES:
+            with bench(count, minutes) as made:
+                rolled = made.measure_roll(ROLL_DAYS)
+                rolls.append(_roll_row(count, minutes, rolled, assumed))
+                for batch_size in BATCH_SIZES if minutes == ROLL_MINUTES[0] else ():
+                    events = made.measure(batch_size, max(2, records // batch_size))
+                    quantities.append(_quantities_row(count, batch_size, events, made))
+                    paid = dollars(batch_size, events, rolled, assumed)
+                    figures = [f"{each:.2f}" for each in (*paid.values(), sum(paid.values()))]
+                    costs.append([f"{count:,}", f"{batch_size:,}", *figures])
     return "\n\n".join(
         (
             _table_of(
-                [
-                    "facts",
-                    "batch",
-                    "student's item, KB",
-                    "items written",
-                    "table units",
-                    *INDEXES,
-                    "read units",
-                    "alerts",
-                ],
+                ["facts", "batch", "student's item, KB", "items written", *UNITS, "alerts"],
                 quantities,
             ),
             _table_of(["facts", "batch", *paid, "total"], costs),
-            _table_of(["facts", "minutes", "items written", "write units", "dollars"], rolls),
+            _table_of(["facts", "minutes", "items written", *UNITS, "dollars"], rolls),
         )
     )
 
 
 def _quantities_row(facts: int, batch_size: int, events: Quantities, made: Bench) -> list[str]:
     """Per thousand events, but for the item's size."""
-    figures = [events.written, events.units[TABLE], *(events.units.get(name, 0) for name in INDEXES)]
-    figures += [events.units[READ], events.alerts]
+    units = events.units
+    figures = [events.written, units[TABLE], events.index_units, units[STATE], units[READ], events.alerts]
     per_thousand = [f"{events.per_million(figure) / 1_000:,.0f}" for figure in figures]
     return [f"{facts:,}", f"{batch_size:,}", f"{made.mean_size('student') / KB:.1f}", *per_thousand]
 
@@ -313,7 +352,8 @@ def _roll_row(facts: int, minutes: int, rolled: RollQuantities, assumed: Assumpt
     share = FACTS_PER_EVENT * 1_000
     nothing = Quantities(1, 0, 0, Counter(), 0, 0)
     paid = dollars(BATCH_SIZES[0], nothing, rolled, assumed)["roll"]
-    figures = [f"{share * figure:,.0f}" for figure in (rolled.written, rolled.write_units)]
+    quantities = (rolled.written, rolled.table_units, rolled.index_units, rolled.wake_units, rolled.read_units)
+    figures = [f"{share * figure:,.0f}" for figure in quantities]
     return [f"{facts:,}", f"{minutes}", *figures, f"{paid:.2f}"]
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from bench.endpoint import Usage
 from bench.progress import Progress
 from bench.rig import Rig, invoke, rig
-from bench.worker import TABLE, Worker
+from bench.worker import STATE_TABLE, TABLE, Worker
 from bench.workload import BATCHES, LARGE, ROTATING, Population, Told, batches, named
 from functions.model import ceil_div
 
@@ -101,7 +101,7 @@ class _Taken:
 
 def _take(made: Rig, events: list[Told], size: int) -> _Taken:
     """The processor takes in the events in batches, from the warm state."""
-    made.endpoint.restore(TABLE)
+    made.endpoint.restore(TABLE, STATE_TABLE)
     return _deliver(made, made.handler, batches(events, size))
 
 
@@ -147,13 +147,15 @@ def _counts(taken: _Taken) -> dict[str, float]:
         "calls": usage.total_calls / thousands,
         "reads": sum(usage.calls.get(name, 0) for name in ("BatchGetItem", "GetItem")) / thousands,
         "writes": sum(usage.calls.get(name, 0) for name in ("BatchExecuteStatement", "PutItem")) / thousands,
+        "wake_writes": usage.calls.get("BatchWriteItem", 0) / thousands,
         "put_events": usage.calls.get("PutEvents", 0) / thousands,
         "alerts": usage.entries / thousands,
         "items_written": usage.items_written / thousands,
         "read_units": usage.read_units / thousands,
         "write_units": usage.write_units / thousands,
-        "table_write_units": (usage.write_units - usage.index_write_units) / thousands,
+        "table_write_units": (usage.write_units - usage.index_write_units - usage.state_write_units) / thousands,
         "index_write_units": usage.index_write_units / thousands,
+        "state_write_units": usage.state_write_units / thousands,
         "kilobytes": (usage.bytes_received + usage.bytes_sent) / 1_000 / thousands,
     }
 

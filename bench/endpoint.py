@@ -24,12 +24,12 @@ from urllib.parse import unquote
 import msgspec
 
 from bench import ROOT
-from bench.units import Attributes, read_units, refused_units, write_units
+from bench.units import Attributes, page_units, read_units, refused_units, wake_units, write_units
 from proof import partiql
 
 Item = dict[str, dict[str, Any]]
 Key = tuple[str, str, str]
-"""Table, type, id."""
+"""Table, type, id; of the internal table: table, partition key, sort key."""
 
 _CONTROL: Final = "/_bench/"
 
@@ -52,9 +52,14 @@ class Usage:
     """EventBridge's."""
     read_units: float = 0
     write_units: int = 0
-    """Of table and indexes together."""
+    """Of both tables and the indexes together."""
     index_write_units: int = 0
+    state_write_units: int = 0
+    """Of the internal table: wakes written and deleted."""
     items_written: int = 0
+    """Without wakes."""
+    wakes_written: int = 0
+    """Or deleted."""
 
     @property
     def total_calls(self) -> int:
@@ -77,7 +82,9 @@ class Store:
         self._kept: dict[Key, Item] = {}
         self._read: list[tuple[Attributes | None, bool]] = []
         self._written: list[tuple[Attributes | None, Attributes]] = []
+        self._wakes_written: list[tuple[Attributes | None, Attributes | None]] = []
         self._refused: list[Attributes | None] = []
+        self._pages_read: list[list[Item]] = []
 
     # What AWS offers.
 
@@ -135,6 +142,32 @@ class Store:
         self._write(key, item)
         return {"TableName": statement.table}
 
+    def batch_write_item(self, request: dict[str, Any]) -> dict[str, Any]:
+        """DynamoDB BatchWriteItem."""
+        requests = [(table, each) for table, wanted in request["RequestItems"].items() for each in wanted]
+        if not 1 <= len(requests) <= 25:
+            raise ValueError(f"{len(requests)} requests in a call, allowed: 1 to 25")
+        for table, each in requests:
+            if "PutRequest" in each:
+                self._write(_key(table, item := each["PutRequest"]["Item"]), item)
+            else:
+                key = _key(table, each["DeleteRequest"]["Key"])
+                self._wakes_written.append((self.items.pop(key, None), None))
+        return {"UnprocessedItems": {}}
+
+    def query(self, request: dict[str, Any]) -> dict[str, Any]:
+        """DynamoDB Query of the wakes of a lane, on one page."""
+        if request["KeyConditionExpression"] != "pk = :lane AND sk < :after":
+            raise ValueError("this endpoint knows no other KeyConditionExpression")
+        lane, after = (request["ExpressionAttributeValues"][name]["S"] for name in (":lane", ":after"))
+        found = [
+            item
+            for (table, pk, sk), item in sorted(self.items.items())
+            if (table, pk) == (request["TableName"], lane) and sk < after
+        ]
+        self._pages_read.append(found)
+        return {"Items": found}
+
     def describe_table(self, _: dict[str, Any]) -> dict[str, Any]:
         """DynamoDB DescribeTable: what is said of the table that pages are of."""
         return {"Table": self._described}
@@ -160,7 +193,8 @@ class Store:
         return {"FailedEntryCount": 0, "Entries": entries}
 
     def _write(self, key: Key, item: Item) -> None:
-        self._written.append((self.items.get(key), item))
+        written = self._wakes_written if "pk" in item else self._written
+        written.append((self.items.get(key), item))
         self.items[key] = item
 
     def _refuse(self, before: Item | None, code: str, message: str) -> dict[str, Any]:
@@ -186,16 +220,15 @@ class Store:
         self._kept = dict(self.items)
 
     def restore(self, body: bytes) -> None:
-        """Makes a table's items what they were when last kept."""
-        table = body.decode()
-        others = {key: item for key, item in self.items.items() if key[0] != table}
-        self.items = others | {key: item for key, item in self._kept.items() if key[0] == table}
+        """Makes these tables' items what they were when last kept."""
+        tables = json.loads(body)
+        others = {key: item for key, item in self.items.items() if key[0] not in tables}
+        self.items = others | {key: item for key, item in self._kept.items() if key[0] in tables}
 
     def reset(self, _: bytes) -> None:
         """Counts from zero."""
         self.usage = Usage()
-        for done in (self._read, self._written, self._refused):
-            done.clear()
+        self._clear()
 
     def wait(self, body: bytes) -> None:
         """Sets how long each call waits, in seconds."""
@@ -216,9 +249,18 @@ class Store:
             usage.index_write_units += units.indexes
         usage.items_written += len(self._written)
         usage.write_units += sum(refused_units(before) for before in self._refused)
-        for done in (self._read, self._written, self._refused):
-            done.clear()
+        state_units = sum(wake_units(before, after) for before, after in self._wakes_written)
+        usage.state_write_units += state_units
+        usage.write_units += state_units
+        usage.wakes_written += len(self._wakes_written)
+        usage.read_units += sum(page_units(page) for page in self._pages_read)
+        self._clear()
         return asdict(usage)
+
+    def _clear(self) -> None:
+        """Forgets what was done."""
+        for done in (self._read, self._written, self._refused, self._wakes_written, self._pages_read):
+            done.clear()
 
     def items_of(self, body: bytes) -> list[Item]:
         """A table's items."""
@@ -226,7 +268,9 @@ class Store:
 
 
 def _key(table: str, attributes: Mapping[str, Mapping[str, Any]]) -> Key:
-    return table, attributes["entity_type"]["S"], attributes["entity_id"]["S"]
+    names = ("pk", "sk") if "pk" in attributes else ("entity_type", "entity_id")
+    first, second = (attributes[name]["S"] for name in names)
+    return table, first, second
 
 
 class _Connection(asyncio.Protocol):
@@ -239,6 +283,8 @@ class _Connection(asyncio.Protocol):
         self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "BatchGetItem": store.batch_get_item,
             "BatchExecuteStatement": store.batch_execute_statement,
+            "BatchWriteItem": store.batch_write_item,
+            "Query": store.query,
             "GetItem": store.get_item,
             "PutItem": store.put_item,
             "PutEvents": store.put_events,
@@ -365,9 +411,9 @@ class Endpoint:
         """Remembers the items as they are now, for `restore`."""
         self._ask("keep")
 
-    def restore(self, table: str) -> None:
-        """Makes a table's items what they were when last kept."""
-        self._ask("restore", table.encode())
+    def restore(self, *tables: str) -> None:
+        """Makes these tables' items what they were when last kept."""
+        self._ask("restore", json.dumps(tables).encode())
 
     def reset(self) -> None:
         """Counts from zero."""

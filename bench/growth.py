@@ -13,7 +13,7 @@ from typing import Any, Final
 from bench.endpoint import Endpoint
 from bench.progress import Progress
 from bench.rig import invoke, rig
-from bench.worker import HANDLER, TABLE, Worker, environment
+from bench.worker import HANDLER, STATE_TABLE, TABLE, Worker, environment
 from bench.workload import DAY_MS, NOW, Population, Told, iso
 
 LINEAR: Final = 1.1
@@ -71,7 +71,7 @@ class _Grow:
 
     def measure(self, *, entities: int, facts: int, events: int) -> float:
         """CPU milliseconds of a batch."""
-        self._endpoint.restore(TABLE)  # nothing was kept: the table is empty
+        self._endpoint.restore(TABLE, STATE_TABLE)  # nothing was kept: the table is empty
         history = self._calls(entities, entities * facts, NOW - 30 * DAY_MS, 29 * DAY_MS)
         # Entity by entity: what is merged is the same, and it takes far fewer writes.
         history.sort(key=lambda event: str(event.body["payload"]["student_id"]))

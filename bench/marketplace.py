@@ -95,8 +95,10 @@ class Marketplace:
     def _supply_demand_update(self) -> dict[str, Any]:
         return self.balance(self.rng.choice(SUBJECTS), self.rng.choice(REGIONS))
 
-    def past(self, group: int, facts: int, now_ms: int) -> list[bytes]:
-        """What gives each student of a group as many facts as said, in order of time; its tutors take all sessions.
+    def past(self, group: int, facts: int, now_ms: int) -> list[tuple[int, bytes]]:
+        """What gives each student of a group as many facts as said, each event with its time, in order of time.
+
+        The group's tutors take all sessions.
 
         Of a student's facts as many are calls as in the mix.
         """
@@ -110,7 +112,7 @@ class Marketplace:
                 payload = self._call(student) if number < calls else self._completed(student, self.rng.choice(tutors))
                 events.append((time, kind, payload))
         events.sort(key=lambda event: event[0])
-        return [_json(kind, time, payload) for time, kind, payload in events]
+        return [(time, _json(kind, time, payload)) for time, kind, payload in events]
 
     def registers(self, now_ms: int) -> list[bytes]:
         """A report of each student, the availability of each tutor, the balance of each subject in each region."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.progress import Progress
 from bench.rig import invoke, rig
-from bench.worker import TABLE
+from bench.worker import STATE_TABLE, TABLE
 from bench.workload import BATCHES, Population, batches
 
 _REPLAY = "bench.replay"
@@ -29,7 +29,7 @@ def run(quick: bool, progress: Progress) -> dict[str, Any]:
                 made.endpoint.record()
                 cost = invoke(made.handler, list(batch))
                 calls = made.endpoint.recorded()
-                made.endpoint.restore(TABLE)
+                made.endpoint.restore(TABLE, STATE_TABLE)
                 made.handler.invoke(json.dumps({"calls": calls}).encode(), module=_REPLAY)
                 again = made.handler.invoke(b"{}", module=_REPLAY)
                 shares.append(1 - again.cpu / cost.cpu)

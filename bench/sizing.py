@@ -35,7 +35,8 @@ def rows(small: Mapping[str, Any], sizes: Sequence[str]) -> Iterator[tuple[str, 
 
 def _batch_ms(per_1000: Mapping[str, float], size: int, memory_mb: int) -> float:
     thousands = size / 1_000
-    rounds = sum(math.ceil(per_1000[kind] * thousands / PARALLEL_CALLS) for kind in ("reads", "writes", "put_events"))
+    kinds = ("reads", "wake_writes", "writes", "put_events")
+    rounds = sum(math.ceil(per_1000[kind] * thousands / PARALLEL_CALLS) for kind in kinds)
     # Who has something to tell is written before the others.
     rounds += per_1000["put_events"] > 0
     return per_1000["cpu_ms"] * thousands / min(1, memory_mb / _ONE_VCPU_MB) + rounds * _CALL_MS

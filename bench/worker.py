@@ -28,12 +28,14 @@ HANDLER: Final = "functions.processor.handler"
 BASELINE: Final = "bench.baseline"
 
 TABLE: Final = "iops-dashboard-metrics"
+STATE_TABLE: Final = "iops-dashboard-state"
 BASELINE_TABLE: Final = "baseline-metrics"
 
 ENVIRONMENT: Final = {
     **written(
         {
             "DYNAMODB_TABLE_NAME": TABLE,
+            "STATE_TABLE_NAME": STATE_TABLE,
             "EVENT_BUS_NAME": "iops-dashboard-alerts",
             "QUARANTINE_BUCKET_NAME": "iops-dashboard-quarantine",
         }

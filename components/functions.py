@@ -125,8 +125,9 @@ def make_schedule(
     minutes: int,
     enabled: bool,
     opts: pulumi.ResourceOptions,
+    on_the_clock: bool = False,
 ) -> aws.scheduler.Schedule:
-    """Calls the function every so many minutes. What fails is not retried for long: the next call does its work.
+    """Calls the function every so many minutes; on the clock, at the minutes of an hour that are multiples of them.
 
     A call that fails is not repeated. One that Lambda can't start, for want of concurrency, it drops after one interval
     (but not before a minute has passed, and after six hours at the latest, Lambda's limits): kept for longer, calls of
@@ -157,7 +158,7 @@ def make_schedule(
     return aws.scheduler.Schedule(
         name,
         name=schedule_name,
-        schedule_expression="rate(1 minute)" if minutes == 1 else f"rate({minutes} minutes)",
+        schedule_expression=_on_the_clock(minutes) if on_the_clock else _rate(minutes),
         state="ENABLED" if enabled else "DISABLED",
         flexible_time_window={"mode": "OFF"},
         target={
@@ -167,3 +168,12 @@ def make_schedule(
         },
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[policy])),
     )
+
+
+def _rate(minutes: int) -> str:
+    return "rate(1 minute)" if minutes == 1 else f"rate({minutes} minutes)"
+
+
+def _on_the_clock(minutes: int) -> str:
+    """A divisor of 60 as an expression of EventBridge Scheduler: minutes, hours, days, months, weekdays, years."""
+    return f"cron({'0' if minutes == 60 else f'0/{minutes}'} * * * ? *)"

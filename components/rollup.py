@@ -42,6 +42,8 @@ class RollupArgs(TypedDict):
     """The processor's environment: a rollup takes in what it found as the processor would, and judges alerts alike."""
     table_arn: pulumi.Input[str]
     """The table of metrics."""
+    state_table_arn: pulumi.Input[str]
+    """The internal table."""
     table_key_arn: NotRequired[str]
     """The customer managed key of that table. Default: none."""
     bus_arn: pulumi.Input[str]
@@ -115,7 +117,7 @@ class Rollup(pulumi.ComponentResource):
         items = args.get("distributed_items", 2_000_000)
         key = metrics_store.key_statements(args.get("table_key_arn", ""))
         rollup_statements = [
-            *metrics_store.rollup_statements(args["table_arn"]),
+            *metrics_store.rollup_statements(args["table_arn"], args["state_table_arn"]),
             *alert_bus.publish_statements(args["bus_arn"], alert_bus.PROCESSOR_SOURCE),
         ]
         make = partial(self._make_function, environment={}, service_statements=key)
@@ -132,7 +134,7 @@ class Rollup(pulumi.ComponentResource):
             ]
         rollup = make("", "handler", rollup_statements)
         if items:
-            scan = metrics_store.scan_statements(args["table_arn"])
+            scan = metrics_store.scan_statements(args["table_arn"], args["state_table_arn"])
             own = [self._objects(["s3:GetObject"], exports), self._objects(["s3:PutObject"], runs)]
             functions = {
                 "map": make("-map", "map_handler", [*scan, *own]),

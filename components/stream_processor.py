@@ -36,6 +36,10 @@ class StreamProcessorArgs(TypedDict):
     """Its name."""
     table_key_arn: NotRequired[str]
     """The customer managed key of that table. Default: none."""
+    state_table_arn: pulumi.Input[str]
+    """The internal table."""
+    state_table_name: pulumi.Input[str]
+    """Its name."""
     bus_arn: pulumi.Input[str]
     """The bus of alerts."""
     bus_name: pulumi.Input[str]
@@ -93,12 +97,10 @@ class StreamProcessorArgs(TypedDict):
     """Sessions in that week that it takes. Default 10."""
     future_tolerance_minutes: NotRequired[int]
     """How far an event's time may be ahead of its arrival. Default 10."""
-    due_partitions: NotRequired[pulumi.Input[int]]
-    """Partitions of the index of what is due. Default 16."""
+    lanes: NotRequired[pulumi.Input[int]]
+    """Partitions of the internal table over which wakes are spread, 1 to 256. Default 4."""
     roll_interval_minutes: NotRequired[int]
-    """Minutes between two rolls. Default 5."""
-    roll_enabled: NotRequired[bool]
-    """Whether the roll's schedule runs; it needs the table's DueIndex. Default True."""
+    """Minutes between two rolls, a divisor of 60: the roll runs at multiples of it. Default 5."""
     quarantine_expiry_days: NotRequired[pulumi.Input[int]]
     """How long quarantined records and failed batches are kept. Default 30."""
     protect: NotRequired[bool]
@@ -219,9 +221,11 @@ class StreamProcessor(pulumi.ComponentResource):
         return written(
             {
                 "DYNAMODB_TABLE_NAME": args["table_name"],
+                "STATE_TABLE_NAME": args["state_table_name"],
                 "EVENT_BUS_NAME": args["bus_name"],
                 "QUARANTINE_BUCKET_NAME": self._quarantine.resource.bucket,
-                "DUE_PARTITIONS": pulumi.Output.from_input(args.get("due_partitions", 16)).apply(str),
+                "ROLL_INTERVAL_MINUTES": str(args.get("roll_interval_minutes", 5)),
+                "WAKE_LANES": pulumi.Output.from_input(args.get("lanes", 4)).apply(str),
                 "FUTURE_TOLERANCE_SECONDS": str(60 * args.get("future_tolerance_minutes", 10)),
                 **thresholds,
                 "LOG_LEVEL": args.get("log_level", "INFO"),
@@ -271,7 +275,7 @@ class StreamProcessor(pulumi.ComponentResource):
             layer,
             environment,
             statements=[
-                *metrics_store.processor_statements(args["table_arn"]),
+                *metrics_store.processor_statements(args["table_arn"], args["state_table_arn"]),
                 *alert_bus.publish_statements(args["bus_arn"], alert_bus.PROCESSOR_SOURCE),
                 iam.allow(["s3:PutObject"], [pulumi.Output.concat(quarantine_arn, "/records/*")], condition=own_bucket),
             ],
@@ -296,7 +300,7 @@ class StreamProcessor(pulumi.ComponentResource):
             layer,
             environment,
             statements=[
-                *metrics_store.roll_statements(args["table_arn"]),
+                *metrics_store.roll_statements(args["table_arn"], args["state_table_arn"]),
                 *alert_bus.publish_statements(args["bus_arn"], alert_bus.PROCESSOR_SOURCE),
             ],
             service_statements=metrics_store.key_statements(args.get("table_key_arn", "")),
@@ -306,7 +310,8 @@ class StreamProcessor(pulumi.ComponentResource):
             schedule_name=pulumi.Output.concat(self._prefix, "-roll-schedule"),
             function=roll.resource,
             minutes=args.get("roll_interval_minutes", 5),
-            enabled=args.get("roll_enabled", True),
+            enabled=True,
+            on_the_clock=True,
             opts=self._child,
         )
         return roll

@@ -64,6 +64,7 @@ class Variable:
 
 RESOURCES: Final = (
     Variable("DYNAMODB_TABLE_NAME", None),
+    Variable("STATE_TABLE_NAME", None),
     Variable("EVENT_BUS_NAME", None),
     Variable("QUARANTINE_BUCKET_NAME", None),
 )
@@ -93,7 +94,8 @@ THRESHOLDS: Final = (
 """When alerts fire. `AlertRules` and the components' arguments have the same names in small letters."""
 
 FUTURE_TOLERANCE: Final = Variable("FUTURE_TOLERANCE_SECONDS", 600)
-DUE_PARTITIONS: Final = Variable("DUE_PARTITIONS", 16, low=1)
+ROLL_INTERVAL: Final = Variable("ROLL_INTERVAL_MINUTES", 5, low=1, high=60)
+LANES: Final = Variable("WAKE_LANES", 4, low=1, high=256)
 
 DISTRIBUTED_ITEMS: Final = Variable("ROLLUP_DISTRIBUTED_ITEMS", 0)
 DISTRIBUTION: Final = (Variable("ROLLUP_BUCKET_NAME", None), Variable("ROLLUP_STATE_MACHINE_ARN", None))
@@ -108,7 +110,8 @@ _EVERY: Final = frozenset(
         *LOGGING,
         *THRESHOLDS,
         FUTURE_TOLERANCE,
-        DUE_PARTITIONS,
+        ROLL_INTERVAL,
+        LANES,
         DISTRIBUTED_ITEMS,
         *DISTRIBUTION,
     )

@@ -40,6 +40,7 @@ from local.readback import read_back
 from ops import target as ops_target
 from ops.report.gather import Sources, gather
 from ops.report.page import render
+from ops.wholes import Tables
 from proof import compare
 from proof.oracle import EntityKey, Record, Rules, recompute
 
@@ -286,13 +287,13 @@ def _show_rolled_up(items: Mapping[EntityKey, Item]) -> None:
 def _write_page(local_aws: LocalAws, flow: Flow, rules: Rules) -> None:
     with step("report page"):
         now_ms = clock.now_ms()
-        sources = Sources(
-            *(local_aws.client(service) for service in ("dynamodb", "s3", "logs")),
-            *(
-                flow.outputs[f"{each}Name"]
-                for each in ("MetricsTable", "QuarantineBucket", "ProcessFunction", "NotifierFunction")
-            ),
+        dynamodb, s3, logs = (local_aws.client(service) for service in ("dynamodb", "s3", "logs"))
+        tables = Tables(flow.outputs["MetricsTableName"], flow.state_table())
+        bucket, processor, notifier = (
+            flow.outputs[f"{each}Name"] for each in ("QuarantineBucket", "ProcessFunction", "NotifierFunction")
         )
+        sources = Sources(dynamodb, s3, logs, tables, bucket, processor, notifier)
+        os.environ.update(local_aws.environment())  # by which the processor's own clients read tails
         thresholds = AlertRules(health_warning=rules.health_warning, health_critical=rules.health_critical)
         since_ms = now_ms - DAY_MS  # everything happened in the last minutes
         report = gather(sources, thresholds, now_ms, alerts_since_ms=since_ms, batches_since_ms=since_ms)

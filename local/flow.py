@@ -58,8 +58,7 @@ class Flow:
 
     def rules(self) -> Rules:
         """Return the thresholds with which the processor was deployed."""
-        configuration = self._aws.client("lambda").get_function_configuration(FunctionName=self._processor)
-        environment = configuration["Environment"]["Variables"]
+        environment = self._environment()
         return Rules(
             future_tolerance_seconds=int(environment["FUTURE_TOLERANCE_SECONDS"]),
             ib_calls_warning=int(environment["IB_CALLS_WARNING"]),
@@ -182,10 +181,27 @@ class Flow:
         return sum(int(json.loads(line)["failed"]) for line in lines)
 
     def items(self) -> dict[EntityKey, Item]:
-        """Return the whole table, numbers as int or float."""
-        pages = self._aws.client("dynamodb").get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
-        items = [_plain({"M": item}) for page in pages for item in page["Items"]]
-        return {(item["entity_type"], item["entity_id"]): item for item in items}
+        """Return the whole table, numbers as int or float; with `folded_before` where some facts are folded."""
+        items = {(item["entity_type"], item["entity_id"]): item for item in self._scan(self._table)}
+        for stored in self._scan(self.state_table()):
+            part, *entity = stored["pk"].split("#", 2)
+            item = items.get((entity[0], entity[1])) if part == "tail" else None
+            if item is not None and "folded_before" in stored:
+                item["folded_before"] = stored["folded_before"]
+        return items
+
+    def _scan(self, table: str) -> list[Item]:
+        pages = self._aws.client("dynamodb").get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        return [_plain({"M": item}) for page in pages for item in page["Items"]]
+
+    def state_table(self) -> str:
+        """Return the name of the internal table, where tails are."""
+        return str(self._environment()["STATE_TABLE_NAME"])
+
+    def _environment(self) -> dict[str, str]:
+        configuration = self._aws.client("lambda").get_function_configuration(FunctionName=self._processor)
+        environment: dict[str, str] = configuration["Environment"]["Variables"]
+        return environment
 
     def quarantined(self) -> list[dict[str, Any]]:
         """Return the bodies of all quarantined records."""

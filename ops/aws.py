@@ -21,7 +21,6 @@ from botocore.exceptions import ConnectionError as NoConnection
 from functions.aws import clients
 from functions.aws.config import Config as ProcessorConfig
 from functions.aws.config import ConfigError
-from functions.entities.plan import Rules
 
 # The AWS CLI's exit codes (AWS CLI user guide, "Return codes").
 CONFIGURATION: Final = 253
@@ -125,11 +124,6 @@ def client(service: str, read_timeout: int = 60) -> Any:
     return boto3.client(
         service, config=Config(connect_timeout=5, read_timeout=read_timeout, retries=retries, s3=path_style)
     )
-
-
-def deployed_rules(function: str) -> Rules:
-    """Reads the deployed processor's rules; raises as `deployed_config` does."""
-    return deployed_config(function).rules
 
 
 def deployed_config(function: str) -> ProcessorConfig:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from proof.memory_aws import FakeAws
+from proof.memory_aws import FakeAws, cancelled
 
 Call = Callable[..., Any]
 Fault = Callable[[Call, dict[str, Any]], Any]
@@ -56,6 +56,14 @@ def _some_keys_unprocessed(call: Call, arguments: dict[str, Any]) -> Any:
     return answer | {"UnprocessedKeys": {table: {**request, "Keys": left}} if left else {}}
 
 
+def _some_requests_unprocessed(call: Call, arguments: dict[str, Any]) -> Any:
+    """BatchWriteItem carries out every other request."""
+    ((table, requests),) = arguments["RequestItems"].items()
+    if requests[1:]:
+        call(RequestItems={table: requests[1::2]})
+    return {"UnprocessedItems": {table: requests[::2]}}
+
+
 def _some_statements_fail(code: str) -> Fault:
     """BatchExecuteStatement carries out every other statement."""
 
@@ -63,6 +71,16 @@ def _some_statements_fail(code: str) -> Fault:
         done = iter(call(Statements=arguments["Statements"][1::2])["Responses"] if arguments["Statements"][1:] else [])
         refused = {"Error": {"Code": code, "Message": "injected"}}
         return {"Responses": [next(done) if each % 2 else refused for each in range(len(arguments["Statements"]))]}
+
+    return fault
+
+
+def _cancelled(code: str) -> Fault:
+    """TransactWriteItems is cancelled because of its first action."""
+
+    def fault(_: Call, arguments: dict[str, Any]) -> Any:
+        rest = [{"Code": "None"}] * (len(arguments["TransactItems"]) - 1)
+        raise cancelled([{"Code": code, "Message": "injected"}, *rest])
 
     return fault
 
@@ -93,11 +111,17 @@ KINDS: Final[Mapping[str, Mapping[str, Fault]]] = {
         "statements failed": _some_statements_fail("InternalServerError"),
         "statements refused": _some_statements_fail("AccessDenied"),
     },
+    "transact_write_items": {
+        **_ANY_CALL,
+        "transaction in conflict": _cancelled("TransactionConflict"),
+        "transaction refused": _cancelled("AccessDenied"),
+    },
+    "batch_write_item": {**_ANY_CALL, "requests unprocessed": _some_requests_unprocessed},
     "put_events": {**_ANY_CALL, "entries refused": _some_entries_fail},
     "put_object": _ANY_CALL,
     **{
         operation: {name: _ANY_CALL[name] for name in ("refused", "throttled", "died before")}
-        for operation in ("query", "scan", "describe_table")
+        for operation in ("query", "scan", "describe_table", "get_item", "put_item")
     },
 }
 """The faults that each operation can meet, by name."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from proof import partiql
 
 Attributes = dict[str, dict[str, Any]]
@@ -24,6 +26,9 @@ class FakeAws:
 
     def __init__(self) -> None:
         self.items: dict[Key, Attributes] = {}
+        """The metrics table, by entity type and id."""
+        self.state: dict[Key, Attributes] = {}
+        """The internal table, by partition key and sort key."""
         self.events: list[dict[str, Any]] = []
         self.objects: dict[str, bytes] = {}
         self.calls: Counter[str] = Counter()
@@ -37,7 +42,8 @@ class FakeAws:
         return {"dynamodb": _DynamoDb, "events": _Events, "kinesis": _Kinesis, "s3": _S3}[service](self)
 
     def writes(self) -> int:
-        return self.calls["statement"]
+        """How many items and wakes were written."""
+        return self.calls["statement"] + self.calls["batch_write_item"]
 
 
 class _Service:
@@ -51,7 +57,11 @@ class _DynamoDb(_Service):
         assert len(request["Keys"]) <= 100
         with self.aws.lock:
             self.aws.calls["batch_get_item"] += 1
-            found = [self.aws.items[key] for key in map(_key, request["Keys"]) if key in self.aws.items]
+            keys = [
+                (self.aws.state, _state_key({"Key": key})) if "pk" in key else (self.aws.items, _key(key))
+                for key in request["Keys"]
+            ]
+            found = [items[key] for items, key in keys if key in items]
             return {"Responses": {table: [dict(item) for item in found]}, "UnprocessedKeys": {}}
 
     def batch_execute_statement(self, *, Statements: list[dict[str, Any]]) -> dict[str, Any]:
@@ -114,20 +124,75 @@ class _DynamoDb(_Service):
             answer["LastEvaluatedKey"] = {name: page[-1][name] for name in ("entity_id", "entity_type")}
         return answer
 
+    def transact_write_items(self, *, TransactItems: list[dict[str, Any]]) -> dict[str, Any]:
+        """Puts of both tables: all of them, or none and a reason for each."""
+        assert 1 <= len(TransactItems) <= 100
+        with self.aws.lock:
+            self.aws.calls["transact_write_items"] += 1
+            puts = [action["Put"] for action in TransactItems]
+            sound = [self._holds(put) for put in puts]
+            if not all(sound):
+                reasons = [{"Code": "None"} if holds else {"Code": "ConditionalCheckFailed"} for holds in sound]
+                raise cancelled(reasons)
+            for put in puts:
+                item = _normalised_item(put["Item"])
+                if "pk" in item:
+                    self.aws.state[_state_key({"Item": item})] = item
+                else:
+                    self.aws.calls["statement"] += 1
+                    self.aws.items[_key(item)] = item
+        return {}
+
+    def _holds(self, put: dict[str, Any]) -> bool:
+        """Whether the condition of a put holds."""
+        condition = put.get("ConditionExpression")
+        if condition is None:
+            return True
+        item = self.aws.items.get(_key(put["Item"]))
+        if condition == "attribute_not_exists(entity_id)":
+            return item is None
+        assert condition == "version = :version", condition
+        return item is not None and item["version"] == put["ExpressionAttributeValues"][":version"]
+
+    def batch_write_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:
+        """Puts and deletes of the internal table, which alone is written so."""
+        ((_, requests),) = RequestItems.items()
+        assert 1 <= len(requests) <= 25
+        with self.aws.lock:
+            self.aws.calls["batch_write_item"] += 1
+            keys = [_state_key(request.get("PutRequest") or request["DeleteRequest"]) for request in requests]
+            assert len(set(keys)) == len(keys), "an item twice in one call"
+            for key, request in zip(keys, requests, strict=True):
+                if "PutRequest" in request:
+                    self.aws.state[key] = _normalised_item(request["PutRequest"]["Item"])
+                else:
+                    self.aws.state.pop(key, None)
+        return {"UnprocessedItems": {}}
+
+    def get_item(self, *, TableName: str, Key: Attributes, ConsistentRead: bool) -> dict[str, Any]:
+        with self.aws.lock:
+            self.aws.calls["get_item"] += 1
+            item = self.aws.state.get((Key["pk"]["S"], Key["sk"]["S"]))
+        return {"Item": item} if item else {}
+
+    def put_item(self, *, TableName: str, Item: Attributes) -> dict[str, Any]:
+        with self.aws.lock:
+            self.aws.calls["put_item"] += 1
+            self.aws.state[Item["pk"]["S"], Item["sk"]["S"]] = Item
+        return {}
+
     def get_paginator(self, operation: str) -> "_DynamoDb":
         assert operation == "query"
         return self
 
-    def paginate(self, *, IndexName: str, ExpressionAttributeValues: Attributes, **_: Any) -> Iterator[dict[str, Any]]:
-        assert IndexName == "DueIndex"
-        partition, now = (ExpressionAttributeValues[name] for name in (":partition", ":now"))
+    def paginate(
+        self, *, KeyConditionExpression: str, ExpressionAttributeValues: Attributes, **_: Any
+    ) -> Iterator[Any]:
+        assert KeyConditionExpression == "pk = :lane AND sk < :after"
+        lane, after = (ExpressionAttributeValues[name]["S"] for name in (":lane", ":after"))
         with self.aws.lock:
             self.aws.calls["query"] += 1
-            due = [
-                {name: item[name] for name in ("entity_id", "entity_type", "due_partition", "due_at")}
-                for item in self.aws.items.values()
-                if item.get("due_partition") == partition and int(item["due_at"]["N"]) <= int(now["N"])
-            ]
+            due = [dict(item) for (pk, sk), item in sorted(self.aws.state.items()) if pk == lane and sk < after]
         for start in range(0, max(1, len(due)), _ITEMS_A_PAGE):
             yield {"Items": due[start : start + _ITEMS_A_PAGE]}
 
@@ -182,6 +247,22 @@ class _Kinesis(_Service):
 
 def _key(attributes: Attributes) -> Key:
     return attributes["entity_type"]["S"], attributes["entity_id"]["S"]
+
+
+def cancelled(reasons: list[dict[str, str]]) -> ClientError:
+    """Return the error of a transaction that DynamoDB has cancelled, with a reason for each action."""
+    error = {"Code": "TransactionCanceledException", "Message": "Transaction cancelled"}
+    return ClientError({"Error": error, "CancellationReasons": reasons}, "TransactWriteItems")
+
+
+def _state_key(request: dict[str, Any]) -> Key:
+    """The key of a put or a delete of the internal table."""
+    attributes = request.get("Item") or request["Key"]
+    return attributes["pk"]["S"], attributes["sk"]["S"]
+
+
+def _normalised_item(item: Attributes) -> Attributes:
+    return {name: _normalised(value) for name, value in item.items()}
 
 
 def _place(key: Key) -> tuple[int, Key]:

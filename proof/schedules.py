@@ -8,6 +8,7 @@ rollup run, other processes interfere and calls fail, as its random source says;
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
 from functions.model import HOUR_MS
 from proof.faults import KINDS
@@ -47,6 +48,7 @@ def run(rng: random.Random, steps: int = 40) -> Summary:
     """
     with world(
         EVERY_ALERT if rng.random() < 0.5 else Rules(),
+        most_recent_rows=rng.choice((0, 1, 3, 500)),
         shards=rng.randint(1, 3),
         batch_size=rng.choice((1, 3, 10, 100)),
         parallelization_factor=rng.choice((1, 1, 2, 10)),
@@ -64,12 +66,17 @@ def run(rng: random.Random, steps: int = 40) -> Summary:
         )
 
 
+_ROLL_COMES: Final = 0.2
+"""How probable it is that a roll comes before a call, where it can."""
+
+
 class _Schedule:
     def __init__(self, here: World, rng: random.Random) -> None:
         self.here = here
         self.rng = rng
         self.rate = rng.choice((0.0, 0.05, 0.2))
         self.nested = False
+        here.now_ms += rng.randrange(2) * rng.randrange(here.next_roll_ms - here.now_ms)
         self.other_processes = self.rollups = self.reshards = 0
         here.aws.choose = self._fault
         here.aws.before = self._meanwhile
@@ -83,16 +90,17 @@ class _Schedule:
     def _step(self) -> None:
         here, rng = self.here, self.rng
         choice = rng.random()
-        if choice < 0.35:
+        if choice < 0.32:
             for _ in range(rng.randint(1, 8)):
                 self._put()
-        elif choice < 0.85:
+        elif choice < 0.76:
             if lanes := here.mapping.ready():
                 here.mapping.deliver(rng.choice(lanes))
-        elif choice < 0.89:
-            here.now_ms += rng.choice((1, 60_000, HOUR_MS))
+        elif choice < 0.82:
+            shortly_before_a_roll = here.next_roll_ms - rng.randint(1, here.remaining_ms)
+            here.now_ms = max(here.now_ms + rng.choice((1, 60_000, HOUR_MS)), rng.choice((0, shortly_before_a_roll)))
         elif choice < 0.92:
-            self._roll()
+            self._roll_what_is_due()
         elif choice < 0.94:
             self._rollup()
         elif choice < 0.955:
@@ -122,6 +130,14 @@ class _Schedule:
     def _roll(self) -> None:
         self.here.call(self.here.roll)
 
+    def _roll_what_is_due(self) -> None:
+        """A roll now, or one that finds all that changes now."""
+        here = self.here
+        if self.rng.random() < 0.7:
+            here.now_ms += here.remaining_ms
+            here.now_ms = here.next_roll_ms
+        self._roll()
+
     def _rollup(self) -> None:
         self.rollups += 1
         self.here.call(self.here.rollup)
@@ -130,12 +146,22 @@ class _Schedule:
         return self.rng.choice(sorted(KINDS[operation])) if self.rng.random() < self.rate else None
 
     def _meanwhile(self, _: str) -> None:
-        """Now and then another process comes between two calls, and lives its whole life there."""
-        if self.nested or self.rng.random() > self.rate / 2:
+        """Now and then another process comes between two calls, and lives its whole life there.
+
+        Where a roll is to come before the interrupted invocation must have ended, it is that one, at its moment.
+        """
+        here = self.here
+        a_roll_comes = here.ends_ms is not None and here.next_roll_ms < here.ends_ms
+        if self.nested or self.rng.random() > (_ROLL_COMES if a_roll_comes else self.rate / 2):
             return
         self.nested = True
         try:
-            self._other_process()
+            if a_roll_comes:
+                self.other_processes += 1
+                here.now_ms = here.next_roll_ms
+                self._roll()
+            else:
+                self._other_process()
         finally:
             self.nested = False
 

@@ -4,7 +4,7 @@ import json
 from random import Random
 from typing import Any, Final
 
-from functions.model import DAY_MS, HOUR_MS, to_iso
+from functions.model import DAY_MS, HOUR_MS, MINUTE_MS, to_iso
 
 STUDENTS: Final = ("stu_1", "stu_2", "stu_3")
 TUTORS: Final = ("tut_1", "tut_2")
@@ -35,7 +35,7 @@ def _age(rng: Random) -> int:
     if kind <= 1:
         return rng.randrange(2 * HOUR_MS)
     if kind == 2:
-        return rng.choice((7, 14)) * DAY_MS + rng.randint(-2, 2)
+        return rng.choice((7, 14)) * DAY_MS + rng.choice((rng.randint(-2, 2), -rng.randrange(10 * MINUTE_MS)))
     if kind == 3:
         return -rng.randrange(10 * 60_000)
     if kind == 4:

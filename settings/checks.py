@@ -71,6 +71,18 @@ def whole(key: str, default: int, low: int, high: int, also: int | None = None) 
     return setting
 
 
+def divisor_of_60(key: str, default: int) -> int:
+    """Declare a number of minutes that divides an hour."""
+    allowed = [minutes for minutes in range(1, 61) if 60 % minutes == 0]
+
+    def parse(text: str) -> int:
+        _require(text in map(str, allowed))
+        return int(text)
+
+    setting: int = _setting(key, default, parse, f"one of {', '.join(map(str, allowed))}")
+    return setting
+
+
 def number(key: str, default: float, low: float, high: float) -> float:
     """Declare a number from `low` to `high` with at most 4 decimals."""
 

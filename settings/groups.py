@@ -7,7 +7,7 @@ CLI and describes each setting; a test compares the two.
 from dataclasses import dataclass
 from typing import Final
 
-from settings.checks import emails, flag, log_retention, number, one_of, text, whole
+from settings.checks import divisor_of_60, emails, flag, log_retention, number, one_of, text, whole
 
 _KMS_KEY: Final = r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?"
 
@@ -59,8 +59,7 @@ class TableSettings:
     )
     existing_key_arn: str = text("existingTableKeyArn", "", _KMS_KEY, "a KMS key's ARN or empty")
     entity_type_health_index: bool = flag("entityTypeHealthIndexEnabled", True)
-    last_updated_index: bool = flag("lastUpdatedIndexEnabled", True)
-    due_index: bool = flag("dueIndexEnabled", True)
+    last_updated_index: bool = flag("lastUpdatedIndexEnabled", False)
 
 
 @dataclass(frozen=True)
@@ -105,8 +104,8 @@ class ProcessorSettings:
     demand_surge_score: float = number("demandSurgeScore", 0.0, 0, 1000)
     demand_surge_least: int = whole("demandSurgeLeast", 10, 1, 1_000_000)
     future_tolerance_minutes: int = whole("futureToleranceMinutes", 10, 0, 1440)
-    roll_interval_minutes: int = whole("rollIntervalMinutes", 5, 1, 60)
-    due_partitions: int = whole("duePartitions", 16, 1, 256)
+    roll_interval_minutes: int = divisor_of_60("rollIntervalMinutes", 5)
+    lanes: int = whole("lanes", 4, 1, 256)
     quarantine_expiry_days: int = whole("quarantineExpiryDays", 30, 1, 3650)
 
 

@@ -14,7 +14,8 @@ from components.watch.arguments import ObservabilityArgs, duration_limit_ms, ind
 from components.watch.widgets import rule_dimensions
 
 # What the functions call: DynamoDB counts SystemErrors by table and operation (developer guide, metrics, dimensions).
-_OPERATIONS: Final = ("BatchGetItem", "BatchExecuteStatement", "Query", "Scan")
+_OPERATIONS: Final = ("BatchGetItem", "BatchExecuteStatement", "Scan", "TransactWriteItems")
+_STATE_OPERATIONS: Final = ("BatchGetItem", "BatchWriteItem", "Query")
 # What has not run yet looks like what no longer runs: no expression tells the two apart.
 _ONCE_WHEN_NEW: Final = "On a new stack it rings once, and ends by itself with the first run."
 _MINUTE: Final = 60
@@ -90,11 +91,10 @@ def function_metric(function: pulumi.Input[str], name: str, stat: str = "Sum") -
 
 
 def all_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
-    """Yield every alarm of a stack. A roll or rollup whose schedule does not run has none."""
+    """Yield every alarm of a stack. A rollup whose schedule does not run has none."""
     yield from stream_alarms(args)
     yield from outcome_alarms(args)
-    if args.get("roll_enabled", True):
-        yield from roll_alarms(args)
+    yield from roll_alarms(args)
     if args.get("rollup_enabled", True):
         yield from rollup_alarms(args)
     yield from delivery_alarms(args)
@@ -230,12 +230,21 @@ def roll_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
         missing="ignore",
     )
     yield Alarm(
-        "overdue-items",
-        f"The roll found items that were due more than {intervals * interval} minutes before. "
-        "First see whether it ends in time and whether the same items fail again and again.",
-        metric=Metric(args["name_prefix"], "OldestDue", own, "Maximum"),
+        "overdue-wakes",
+        f"The roll found wakes that were due more than {intervals * interval} minutes before. "
+        "First see whether it ends in time.",
+        metric=Metric(args["name_prefix"], "OldestWake", own, "Maximum"),
         at_least=intervals * period,
         period=period,
+        missing="ignore",
+    )
+    yield Alarm(
+        "wakes-put-off",
+        "Six rolls in a row could not finish with some entities, and look at them again later. "
+        "First read in the roll's log what failed, and see whether the bus takes alerts.",
+        metric=Metric(args["name_prefix"], "PutOff", own, "Minimum"),
+        period=period,
+        periods=6,
         missing="ignore",
     )
     yield Alarm(
@@ -331,25 +340,38 @@ def delivery_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
 
 
 def table_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
-    """Yield the alarms on the table. Single failures are normal for DynamoDB, and are retried."""
+    """Yield the alarms on the tables. Single failures are normal for DynamoDB, and are retried."""
     table, limit = {"TableName": args["table_name"]}, args.get("table_failures", 10)
-    tables = [table, *({**table, "GlobalSecondaryIndexName": index} for index in index_names(args))]
+    state_table = {"TableName": args["state_table_name"]}
+    indexes = [{**table, "GlobalSecondaryIndexName": index} for index in index_names(args)]
     yield Alarm(
         "table-errors",
-        "DynamoDB fails to answer requests to the table. First look at the AWS Health Dashboard.",
-        sum_of=[Metric("AWS/DynamoDB", "SystemErrors", {**table, "Operation": operation}) for operation in _OPERATIONS],
+        "DynamoDB fails to answer requests to the tables. First look at the AWS Health Dashboard.",
+        sum_of=[
+            Metric("AWS/DynamoDB", "SystemErrors", {**dimensions, "Operation": operation})
+            for dimensions, operations in ((table, _OPERATIONS), (state_table, _STATE_OPERATIONS))
+            for operation in operations
+        ],
         at_least=limit,
         periods=2,
     )
     # ThrottledRequests counts a batch only when all of it is throttled; the events count every item.
     yield Alarm(
         "table-throttles",
-        "DynamoDB throttles reads or writes of the table or an index. First see on the dashboard which of them.",
+        "DynamoDB throttles reads or writes of a table or an index. First see on the dashboard which of them.",
         sum_of=[
             Metric("AWS/DynamoDB", name, dimensions)
-            for dimensions in tables
+            for dimensions in (table, state_table, *indexes)
             for name in ("ReadThrottleEvents", "WriteThrottleEvents")
         ],
+        at_least=limit,
+        periods=2,
+    )
+    yield Alarm(
+        "transactions-cancelled",
+        "DynamoDB cancels transactions that move facts to tails again and again. "
+        "First read in the processor's log for which reason.",
+        metric=Metric(args["name_prefix"], "TransactionsCancelled", {"service": "processor"}),
         at_least=limit,
         periods=2,
     )

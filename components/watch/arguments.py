@@ -24,6 +24,8 @@ class ObservabilityArgs(TypedDict):
     """The rollup."""
     table_name: pulumi.Input[str]
     """The table of metrics."""
+    state_table_name: pulumi.Input[str]
+    """The internal table."""
     bus_name: pulumi.Input[str]
     """The bus of alerts."""
     rule_names: list[pulumi.Input[str]]
@@ -35,7 +37,7 @@ class ObservabilityArgs(TypedDict):
     dead_letter_queue_arn: pulumi.Input[str]
     """The queue of what the rules or the notifier could not deliver."""
     index_names: NotRequired[list[str]]
-    """The table's indexes, up to 4. Default all three of MetricsStore."""
+    """The table's indexes, up to 3. Default the one that MetricsStore has by default."""
     alarms: NotRequired[bool]
     """Whether there are alarms. Default True."""
     dashboard: NotRequired[bool]
@@ -51,8 +53,6 @@ class ObservabilityArgs(TypedDict):
     """Timeout of the processor and the roll. Default 120."""
     roll_interval_minutes: NotRequired[int]
     """Minutes between two rolls. Default 5."""
-    roll_enabled: NotRequired[bool]
-    """Whether the roll's schedule runs; without it the roll has no alarms. Default True."""
     rollup_step_names: NotRequired[list[pulumi.Input[str]]]
     """The functions that a rollup over many has beside it. Default none."""
     rollup_state_machine_arn: NotRequired[pulumi.Input[str]]
@@ -98,7 +98,7 @@ def check(args: ObservabilityArgs) -> None:
     # One of the metrics is the notifier's; an index has two.
     for name, names, low, high in (
         ("rule_names", args["rule_names"], 1, _METRICS_AN_ALARM - 1),
-        ("index_names", index_names(args), 0, _METRICS_AN_ALARM // 2 - 1),
+        ("index_names", index_names(args), 0, _METRICS_AN_ALARM // 2 - 2),
     ):
         if not low <= len(names) <= high:
             raise ValueError(
@@ -108,7 +108,7 @@ def check(args: ObservabilityArgs) -> None:
 
 def index_names(args: ObservabilityArgs) -> list[str]:
     """Return the table's indexes."""
-    return args.get("index_names", ["EntityTypeHealthIndex", "LastUpdatedIndex", "DueIndex"])
+    return args.get("index_names", ["EntityTypeHealthIndex"])
 
 
 def duration_limit_ms(args: ObservabilityArgs) -> int:

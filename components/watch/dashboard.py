@@ -108,12 +108,13 @@ def _rolls(watched: Watched) -> list[Widget]:
                 metric(*own_roll, "Due"),
                 metric(*own_roll, "Rolled"),
                 metric(*own_roll, "RollFailed"),
+                metric(*own_roll, "PutOff"),
             ],
         ),
         graph(
             watched,
             "Oldest of what is due and of what is untold (s)",
-            [metric(*own_roll, "OldestDue"), metric(*own_roll, "OldestUnsent")],
+            [metric(*own_roll, "OldestWake"), metric(*own_roll, "OldestUnsent")],
             stat="Maximum",
             limit=watched.unsent_limit_seconds,
         ),
@@ -162,7 +163,8 @@ def _sessions(watched: Watched) -> Section:
 def _right(watched: Watched) -> Section:
     own, mapping = own_dimensions(watched, "processor"), ("AWS/Lambda", {"EventSourceMappingUUID": watched.mapping})
     table = ("AWS/DynamoDB", {"TableName": watched.table})
-    tables = [table, *(index_dimensions(watched, index) for index in watched.indexes)]
+    state_table = ("AWS/DynamoDB", {"TableName": watched.state_table})
+    tables = [table, state_table, *(index_dimensions(watched, index) for index in watched.indexes)]
     return (
         "Is it right?",
         "Nothing may be lost. What is quarantined or given up waits in the quarantine bucket and can be redriven.",
@@ -180,7 +182,12 @@ def _right(watched: Watched) -> Section:
             graph(
                 watched,
                 "Delivered twice, late, in a race",
-                [metric(*own, "Duplicates"), metric(*own, "Late"), metric(*own, "Conflicts")],
+                [
+                    metric(*own, "Duplicates"),
+                    metric(*own, "Late"),
+                    metric(*own, "Conflicts"),
+                    metric(*own, "TransactionsCancelled"),
+                ],
             ),
         ],
         [
@@ -196,10 +203,10 @@ def _right(watched: Watched) -> Section:
             ),
             graph(
                 watched,
-                "Throttled by the table and its indexes",
+                "Throttled by the tables and indexes",
                 [
                     metric(*each, name, label=f"{index} {name}")
-                    for each, index in zip(tables, ["table", *watched.indexes], strict=True)
+                    for each, index in zip(tables, ["table", "state", *watched.indexes], strict=True)
                     for name in ("ReadThrottleEvents", "WriteThrottleEvents")
                 ],
             ),

@@ -125,6 +125,7 @@ class Observability(pulumi.ComponentResource):
                 notifier=args["notifier_function_name"],
                 memory_mb=args.get("memory_mb", 1024),
                 table=args["table_name"],
+                state_table=args["state_table_name"],
                 indexes=index_names(args),
                 bus=args["bus_name"],
                 rules=args["rule_names"],

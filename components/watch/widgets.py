@@ -38,6 +38,7 @@ class Watched:
     rollup_memory_mb: int
     """Of the rollup and its steps."""
     table: Text
+    state_table: Text
     indexes: Sequence[str]
     bus: Text
     rules: Sequence[Text]

@@ -18,8 +18,7 @@ config = pulumi.Config()
 prefix = config.get("namePrefix") or "tutoring"
 production = config.get_bool("production") or False
 
-# Nothing rolls windows here, so the index of what is due would only cost.
-store = MetricsStore("metrics", {"name_prefix": prefix, "due_index": False, "protect": production})
+store = MetricsStore("metrics", {"name_prefix": prefix, "protect": production})
 
 bus = AlertBus(
     "alerts",

@@ -8,7 +8,8 @@ from functools import cache
 from functions import environment as variables
 from functions.entities.alerts import AlertRules
 from functions.entities.plan import Rules
-from functions.model import SECOND_MS
+from functions.entities.wakes import Rhythm
+from functions.model import MINUTE_MS, SECOND_MS
 
 
 class ConfigError(ValueError):
@@ -30,6 +31,7 @@ class Config:
     """The configuration of the processor, the roll and the rollup."""
 
     table_name: str
+    state_table_name: str
     event_bus_name: str
     quarantine_bucket: str
     future_tolerance_ms: int
@@ -46,18 +48,27 @@ class Config:
             Naming the variable, its value and what is allowed.
         """
         try:
-            table_name, event_bus_name, quarantine_bucket = (
+            table_name, state_table_name, event_bus_name, quarantine_bucket = (
                 variable.parse(environment) for variable in variables.RESOURCES
             )
             thresholds = {variable.name.lower(): variable.parse(environment) for variable in variables.THRESHOLDS}
-            rules = Rules(AlertRules(**thresholds), variables.DUE_PARTITIONS.parse(environment))
+            interval_ms = variables.ROLL_INTERVAL.parse(environment) * MINUTE_MS
+            rules = Rules(AlertRules(**thresholds), Rhythm(interval_ms, variables.LANES.parse(environment)))
             distribution = Distribution()
             if items := variables.DISTRIBUTED_ITEMS.parse(environment):
                 distribution = Distribution(items, *(place.parse(environment) for place in variables.DISTRIBUTION))
             future_tolerance_ms = variables.FUTURE_TOLERANCE.parse(environment) * SECOND_MS
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        return cls(table_name, event_bus_name, quarantine_bucket, future_tolerance_ms, rules, distribution)
+        return cls(
+            table_name,
+            state_table_name,
+            event_bus_name,
+            quarantine_bucket,
+            future_tolerance_ms,
+            rules,
+            distribution,
+        )
 
 
 @cache

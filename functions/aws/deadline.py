@@ -24,3 +24,13 @@ class Deadline:
     def passed(self) -> bool:
         """Return whether it is too late to begin something new."""
         return self._remaining_ms() <= self._reserved_ms
+
+    def without_reserve(self) -> "Deadline":
+        """Return this deadline for the last call of the invocation, which may use the time that is reserved."""
+        last = Deadline(self._remaining_ms)
+        last._reserved_ms = 0
+        return last
+
+    def remaining_ms(self) -> int:
+        """How long the invocation may still run, with what is reserved."""
+        return self._remaining_ms()

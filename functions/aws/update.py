@@ -1,4 +1,4 @@
-"""Brings entities up to date: reads their items, plans, writes, publishes the notifications, clears the outboxes.
+"""Brings entities up to date: reads items, plans, writes wakes and items, publishes notifications, clears outboxes.
 
 The handler, the roll and the rollup all call `Processor.run`; they differ only in what arrived. Every step may be lost
 or repeated: after a lost race everything is read, planned and written again, and the next delivery or roll completes
@@ -16,6 +16,7 @@ from functions.aws.config import Config
 from functions.aws.deadline import Deadline
 from functions.aws.observability import logger
 from functions.aws.retry import back_off
+from functions.aws.state_table import StateTable
 from functions.aws.table import STATEMENTS_A_WRITE, MetricsTable
 from functions.entities.arrivals import Arrivals
 from functions.entities.item import State
@@ -36,12 +37,16 @@ class Outcome:
     rejections: list[Rejection] = field(default_factory=list)
     written: int = 0
     conflicts: int = 0
+    cancelled: int = 0
+    """Transactions that DynamoDB cancelled."""
     duplicates: int = 0
     """Facts that said nothing new. A session delivered again counts once for its student and once for its tutor."""
     sent: dict[str, str] = field(default_factory=dict)
     """The notifications that the bus accepted: `alert_id` to alert type."""
     unsent_since: int | None = None
     """When the oldest notification was made that is still to be sent, epoch ms."""
+    uncleared: set[EntityKey] = field(default_factory=set)
+    """Entities whose outboxes are not empty. A later roll must send or clear them."""
 
     @property
     def alerts_sent(self) -> Counter[str]:
@@ -53,7 +58,8 @@ class Processor:
     """The path of a batch behind decoding, over one table and one bus."""
 
     def __init__(self, config: Config) -> None:
-        self._table = MetricsTable(config.table_name)
+        self._state_table = StateTable(config.state_table_name)
+        self._table = MetricsTable(config.table_name, self._state_table)
         self._bus = AlertBus(config.event_bus_name)
         self._rules = config.rules
 
@@ -61,12 +67,14 @@ class Processor:
         """Merge what arrived, bring every named entity up to date and publish its notifications."""
         outcome = Outcome()
         states = self._settle(arrivals, deadline, outcome)
+        outcome.uncleared = {state.key for state in states if state.alerts.outbox}
         for _ in range(_PUBLISHING_ROUNDS - 1):
             accepted = len(outcome.sent)
             waiting = [state.key for state in states if state.alerts.outbox]
             if not waiting or not accepted:
                 break
             states = self._clear_again(waiting, deadline, outcome)
+            outcome.uncleared -= {state.key for state in states if not state.alerts.outbox}
             if len(outcome.sent) == accepted:
                 break
         outcome.unsent_since = _oldest_unsent(states, outcome.sent)
@@ -83,6 +91,7 @@ class Processor:
         states = self._settle(Arrivals.none(keys), deadline, clearing)
         outcome.written += clearing.written
         outcome.conflicts += clearing.conflicts
+        outcome.cancelled += clearing.cancelled
         for key, reason in clearing.failed.items():
             logger.warning("An outbox was not cleared; the roll will do it", **key._asdict(), reason=reason)
         return states
@@ -103,8 +112,10 @@ class Processor:
             pending, states = self._read(pending, deadline, outcome)
             if not states:
                 return settled
-            planned = plan(states, pending, clock.now_ms(), self._rules, frozenset(outcome.sent))
-            commit = _Commit(planned, self._table, self._bus, self._rules, deadline, outcome)
+            now_ms = clock.now_ms()
+            ends_ms = now_ms + deadline.remaining_ms()
+            planned = plan(states, pending, now_ms, ends_ms, self._rules, frozenset(outcome.sent))
+            commit = _Commit(planned, self._table, self._state_table, self._bus, self._rules, deadline, outcome)
             commit.run()
             outcome.failed |= {pending.keys[entity]: reason for entity, reason in commit.failed.items()}
             for entity, state in enumerate(commit.after):
@@ -121,7 +132,7 @@ class Processor:
         return settled
 
     def _read(self, arrivals: Arrivals, deadline: Deadline, outcome: Outcome) -> tuple[Arrivals, list[State]]:
-        read = self._table.read(arrivals.keys, deadline)
+        read = self._table.read(arrivals.keys, clock.now_ms(), deadline)
         outcome.failed |= read.failed
         if read.failed:
             arrivals = arrivals.only([entity for entity, key in enumerate(arrivals.keys) if key in read.states])
@@ -129,17 +140,26 @@ class Processor:
 
 
 class _Commit:
-    """One attempt to commit a plan: write, publish, clear.
+    """One attempt to commit a plan: write wakes, write items, publish, clear.
 
-    Entities with notifications are written first, in as few calls as that takes. The writes that clear their outboxes
-    then share their calls with the writes of all other entities.
+    Wakes come first: an item without its wakes would not change when time passes. Of the items, those with
+    notifications are written first, in as few calls as that takes. The writes that clear their outboxes then share
+    their calls with the writes of all other items.
     """
 
     def __init__(
-        self, planned: Plan, table: MetricsTable, bus: AlertBus, rules: Rules, deadline: Deadline, outcome: Outcome
+        self,
+        planned: Plan,
+        table: MetricsTable,
+        state_table: StateTable,
+        bus: AlertBus,
+        rules: Rules,
+        deadline: Deadline,
+        outcome: Outcome,
     ) -> None:
         self._planned = planned
         self._table = table
+        self._state_table = state_table
         self._bus = bus
         self._rules = rules
         self._deadline = deadline
@@ -157,6 +177,7 @@ class _Commit:
 
     def run(self) -> None:
         """Write what is planned, and publish notifications as soon as they are committed."""
+        self._write_wakes()
         notifying = [
             entity for entity, state in enumerate(self.after) if state.alerts.outbox and self.is_settled(entity)
         ]
@@ -166,9 +187,17 @@ class _Commit:
         # No entity is in both: those with notifications are all in `first`.
         self._write(rest, clears)
 
+    def _write_wakes(self) -> None:
+        """Write the wakes. The items of entities whose wakes could not be written are not written either."""
+        refused = self._state_table.put_wakes(self._planned.wakes(self._rules.rhythm), self._deadline)
+        reasons = {key: reason for wake, reason in refused.items() for key in wake.entities}
+        self.failed |= {
+            entity: reasons[self.after[entity].key] for entity in self._planned.due if self.after[entity].key in reasons
+        }
+
     def _in_order(self, notifying: Sequence[int]) -> tuple[dict[int, Write], dict[int, Write]]:
         """Part the planned writes: whole calls that hold all entities with notifications, and the rest."""
-        writes = self._planned.writes
+        writes = {entity: write for entity, write in self._planned.writes.items() if entity not in self.failed}
         order = sorted(writes, key=lambda entity: not self.after[entity].alerts.outbox)
         first = len(order)
         if notifying:
@@ -189,6 +218,7 @@ class _Commit:
         lost = {positions[number] for number in written.lost}
         failed = {positions[number]: reason for number, reason in written.failed.items()}
         self._outcome.conflicts += len(lost)
+        self._outcome.cancelled += written.cancelled
         self._outcome.written += len(positions) - len(lost) - len(failed)
         self.lost |= lost & writes.keys()
         self.failed |= {entity: reason for entity, reason in failed.items() if entity in writes}
@@ -206,7 +236,7 @@ class _Commit:
             return {}
         self._outcome.sent |= accepted
         ids = frozenset(accepted)
-        clears = {entity: self._planned.cleared(entity, ids, self._rules) for entity in entities}
+        clears = {entity: self._planned.cleared(entity, ids) for entity in entities}
         return {entity: write for entity, write in clears.items() if write is not None}
 
 

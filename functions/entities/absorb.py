@@ -1,32 +1,43 @@
-"""Takes arriving facts into the stored ones: retention, what comes too late for a folded entity, the join, the fold.
+"""Takes arriving facts into the stored ones: retention, what comes too late for a folded entity, the join, the move.
 
-`facts.join` defines a join, `folding` a fold, `fact_columns` the stored form. Pure: `as_of` is an argument.
+`facts.join` defines a join, `tails` a move, `fact_columns` the stored form. Pure: `as_of` is an argument.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import Final, NamedTuple
 
 from functions.entities.fact_columns import FactColumns, UnreadableFacts
-from functions.entities.facts import RETENTION_MS, Fact, join
-from functions.entities.folding import fold, is_too_much
+from functions.entities.facts import RETENTION_MS, Fact, NewFact, join
 from functions.entities.open_facts import OpenFacts
+from functions.entities.tails import Head, Tail, move, pays
 
 Arrived = tuple[int, Fact]
 """A record's position in the batch, and what it says of one thing of the entity."""
+
+
+_LEAST_TO_MOVE: Final = 200
+"""Facts of fewer bytes are never worth a move, and seldom add a unit to an item."""
+
+
+class Stored(NamedTuple):
+    """The facts of an entity."""
+
+    recent: FactColumns
+    """In its item, the head."""
+    tail: Tail
 
 
 @dataclass(slots=True)
 class Merged:
     """Stored and arriving facts of a batch's entities, merged. Entities are numbered as they were given."""
 
-    facts: list[FactColumns]
-    """The facts of every entity now; the same object where nothing has changed."""
-    folded_before: dict[int, int]
-    """By entity: facts before this moment (epoch ms) have lost their identities."""
-    news: dict[int, list[Fact]] = field(default_factory=dict)
-    """By entity: facts that are new or have changed, before any fold."""
+    facts: list[Stored]
+    """The facts of every entity now; the same objects where nothing has changed."""
+    news: dict[int, list[NewFact]] = field(default_factory=dict)
+    """By entity, before any fold. Without news the facts are the same but for what has expired."""
     too_late: list[tuple[int, int]] = field(default_factory=list)
     """Entity and record of what a folded entity cannot take."""
     repeated: Counter[int] = field(default_factory=Counter)
@@ -36,39 +47,43 @@ class Merged:
 
 
 def absorb(
-    stored: Sequence[FactColumns],
-    folded_before: Mapping[int, int],
+    stored: Sequence[Stored],
     arriving: Mapping[int, Sequence[Arrived]],
     as_of: Sequence[int],
+    head_of: Callable[[int], Head],
 ) -> Merged:
-    """Joins arriving facts with the stored ones, drops what is past retention, and folds what is too much.
+    """Join arriving facts with the stored ones, drop what is past retention, and move facts to the tail where it pays.
 
     Parameters
     ----------
     stored
         The facts of each entity.
-    folded_before
-        By entity, where it has been folded.
     arriving
         By entity, in any order; several of one thing where several events tell of it.
     as_of
         Epoch ms, of each entity.
+    head_of
+        Gives an entity's head, which decides whether facts move.
     """
-    merged = Merged(list(stored), dict(folded_before))
-    for entity, columns in enumerate(stored):
+    merged = Merged(list(stored))
+    for entity, facts in enumerate(stored):
         cutoff = as_of[entity] - RETENTION_MS
         arrived = arriving.get(entity, ())
-        if not arrived and not columns.may_expire(cutoff):
+        if not arrived and len(facts.recent.blob) < _LEAST_TO_MOVE and not facts.recent.may_expire(cutoff):
             continue
         try:
-            taken = _take(columns, arrived, folded_before.get(entity), cutoff)
-            facts = taken.facts.close()
-            if is_too_much(facts):
-                facts, merged.folded_before[entity] = fold(facts)
+            taken = _take(facts, arrived, cutoff)
+            recent, tail = taken.recent.close(), facts.tail
+            changed = taken.changed_in_tail
+            if changed is not None or len(recent.blob) >= _LEAST_TO_MOVE:
+                head = head_of(entity)
+                if changed is not None or pays(recent, tail, head):
+                    older = tail.facts if changed is None else changed.close()
+                    recent, tail = move(recent, tail._replace(facts=older), head, as_of[entity])
         except UnreadableFacts as error:
             merged.unreadable[entity] = str(error)
             continue
-        merged.facts[entity] = facts
+        merged.facts[entity] = Stored(recent, tail)
         if taken.news:
             merged.news[entity] = taken.news
         merged.repeated[entity] += taken.repeated
@@ -80,35 +95,58 @@ def absorb(
 class _Taken:
     """One entity's facts with what arrived taken in."""
 
-    facts: OpenFacts
-    news: list[Fact] = field(default_factory=list)
+    recent: OpenFacts
+    changed_in_tail: OpenFacts | None = None
+    """The tail's facts, opened, if an event has changed one of them."""
+    news: list[NewFact] = field(default_factory=list)
     too_late: list[int] = field(default_factory=list)
     repeated: int = 0
 
 
-def _take(stored: FactColumns, arrived: Sequence[Arrived], edge: int | None, cutoff: int) -> _Taken:
-    """Takes in what arrived of one entity; `edge` is where it has been folded."""
-    taken = _Taken(OpenFacts(stored))
-    taken.facts.drop(cutoff)
-    taken.facts.drop_hours(cutoff)
+def _take(stored: Stored, arrived: Sequence[Arrived], cutoff: int) -> _Taken:
+    """Take in what arrived of one entity. An expired fact counts as unknown, whether it has left its part or not."""
+    taken = _Taken(OpenFacts(stored.recent))
+    taken.recent.drop(cutoff)
     by_thing: dict[tuple[int, int], list[Arrived]] = {}
     for record, fact in arrived:
         if fact.last > cutoff:
             by_thing.setdefault((fact.kind, fact.id), []).append((record, fact))
-    rows = taken.facts.find({identity for _, identity in by_thing})
+    rows = taken.recent.find({identity for _, identity in by_thing})
+    elsewhere = {identity for kind, identity in by_thing if (kind, identity) not in rows}
+    in_tail = _find_in_tail(stored.tail, elsewhere, cutoff)
+    edge = stored.tail.folded_before
     for thing, tellings in by_thing.items():
         row = rows.get(thing)
-        known = [] if row is None else [taken.facts.fact(row)]
+        known = in_tail.get(thing) if row is None else taken.recent.fact(row)
         facts = [fact for _, fact in tellings]
-        if not known and edge is not None and all(fact.time < edge for fact in facts):
+        if known is None and edge is not None and all(fact.time < edge for fact in facts):
             # An unknown thing this old cannot be told from one that has been folded.
             taken.too_late += [record for record, _ in tellings]
             continue
-        fact = reduce(join, known + facts)
-        if known == [fact]:
+        fact = reduce(join, facts if known is None else [known, *facts])
+        if known == fact:
             taken.repeated += len(facts)
             continue
         taken.repeated += len(facts) - len(set(facts)) if len(facts) > 1 else 0
-        taken.news.append(fact)
-        taken.facts.put(fact, row)
+        taken.news.append(NewFact(fact, known))
+        if thing in in_tail:
+            _change_in_tail(taken, stored.tail, fact)
+        else:
+            taken.recent.put(fact, row)
     return taken
+
+
+def _find_in_tail(tail: Tail, ids: set[int], cutoff: int) -> dict[tuple[int, int], Fact]:
+    """Return the facts of a tail that have these ids and have not expired, by kind and id."""
+    found = ids.intersection(tail.facts.facts.column("id")) if ids else ids
+    if not found:
+        return {}
+    opened = OpenFacts(tail.facts)
+    facts = {thing: opened.fact(row) for thing, row in opened.find(found).items()}
+    return {thing: fact for thing, fact in facts.items() if fact.last > cutoff}
+
+
+def _change_in_tail(taken: _Taken, tail: Tail, fact: Fact) -> None:
+    if taken.changed_in_tail is None:
+        taken.changed_in_tail = OpenFacts(tail.facts)
+    taken.changed_in_tail.put(fact, taken.changed_in_tail.find({fact.id})[fact.kind, fact.id])

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from functions.model import ceil_div
+
 AttributeValue = dict[str, Any]
 Attributes = dict[str, AttributeValue]
 
@@ -57,3 +59,30 @@ def differs(before: AttributeValue | None, after: AttributeValue | None) -> bool
     if "N" in before and _is_whole(before) and _is_whole(after):
         return True  # there is only one way to write a whole number
     return "B" in before or from_attribute(before) != from_attribute(after)
+
+
+def size_of(attributes: Attributes) -> int:
+    """Return the bytes of an item as DynamoDB counts them (developer guide, "Item sizes and formats").
+
+    Those of numbers are approximate there too.
+    """
+    return sum(len(name.encode()) + _value_size(value) for name, value in attributes.items())
+
+
+def _value_size(attribute: AttributeValue) -> int:
+    value: Any
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "S":
+            return len(value.encode())
+        case "B":
+            return len(value)
+        case "N":
+            digits = value.strip("-").replace(".", "").strip("0")
+            return ceil_div(len(digits), 2) + 1 + ("-" in value)
+        case "L":
+            return 3 + sum(1 + _value_size(member) for member in value)
+        case "M":
+            return 3 + sum(1 + len(name.encode()) + _value_size(member) for name, member in value.items())
+        case _:
+            return 1

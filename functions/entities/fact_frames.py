@@ -27,37 +27,43 @@ SESSIONS: Final = pl.Schema(
 _DTYPES: Final = {1: pl.UInt8, 2: pl.UInt16, 4: pl.UInt32, 8: pl.UInt64}
 
 
-def things(stored: Sequence[FactColumns]) -> pl.DataFrame:
-    """What windows are made of, `windows.THINGS`: every row of these entities, folded ones included."""
+def things(parts: Sequence[tuple[int, FactColumns]]) -> pl.DataFrame:
+    """Return what windows are made of, `windows.THINGS`: every row of these parts, folded ones included.
+
+    A part is an entity's position and some of its facts. An entity may have several.
+    """
     session, rating = pl.col("kind") == SESSION, pl.col("rating")
-    facts = _joined([entity_facts.facts for entity_facts in stored], "time", "kind", "lasted", "rating").select(
+    entities, stored = [entity for entity, _ in parts], [facts for _, facts in parts]
+    facts = _joined([part.facts for part in stored], "time", "kind", "rating", entities=entities).select(
         "entity",
         session=session,
         time=pl.col("base") + pl.col("time"),
-        last=pl.col("base") + pl.col("time") + pl.col("lasted"),
         weight=pl.lit(1, pl.Int64),
         rating_sum=rating - (rating > 0),
         rating_count=(rating > 0).cast(pl.Int64),
     )
-    if not any(entity_facts.hours.rows for entity_facts in stored):
+    if not any(part.hours.rows for part in stored):
         return facts
     hour = (pl.col("base") + pl.col("hour")) * HOUR_MS
     sums = pl.col("weight", "rating_sum", "rating_count")
-    hours = _joined(
-        [entity_facts.hours for entity_facts in stored], "hour", "kind", "weight", "rating_sum", "rating_count"
-    )
-    return pl.concat([facts, hours.select("entity", sums, session=session, time=hour, last=hour).select(facts.columns)])
+    names = ("hour", "kind", "weight", "rating_sum", "rating_count")
+    hours = _joined([part.hours for part in stored], *names, entities=entities)
+    return pl.concat([facts, hours.select("entity", sums, session=session, time=hour).select(facts.columns)])
 
 
-def sessions(stored: Sequence[FactColumns]) -> tuple[pl.DataFrame, list[int]]:
-    """The sessions of these entities, as `SESSIONS`; folded ones have no identity and are left out.
+def sessions(parts: Sequence[tuple[int, FactColumns]], cutoff: int) -> tuple[pl.DataFrame, list[int]]:
+    """Return the sessions of these parts, as `SESSIONS`; folded ones have no identity and are left out.
 
-    Returns also the positions of entities that refer to a missing subject: these have no row.
+    A part is an entity's position and some of its facts. Facts whose latest event is at `cutoff` (epoch ms) or before
+    have expired and are left out too. Returns also the positions of entities that refer to a missing subject: their
+    parts that do have no row.
     """
     names = ("time", "kind", "id", "lasted", "rating", "subject")
-    rows = _joined([entity_facts.facts for entity_facts in stored], *names)
-    rows = rows.with_columns(*_exceptions(stored, rows.height)).filter(pl.col("kind") == SESSION)
-    # All entities' subjects in one list: an entity's begin where those of the entities before it end.
+    stored = [facts for _, facts in parts]
+    rows = _joined([part.facts for part in stored], *names)
+    last = pl.col("base") + pl.col("time") + pl.col("lasted")
+    rows = rows.with_columns(*_exceptions(stored, rows.height)).filter((pl.col("kind") == SESSION) & (last > cutoff))
+    # All parts' subjects in one list: a part's begin where those of the parts before it end.
     counts = pl.Series([len(entity_facts.subjects) for entity_facts in stored], dtype=pl.Int64)
     subjects = pl.Series([name for entity_facts in stored for name in entity_facts.subjects], dtype=pl.String)
     damaged = rows.filter(pl.col("subject") > counts.gather(rows["entity"]))["entity"].unique().sort()
@@ -76,7 +82,9 @@ def sessions(stored: Sequence[FactColumns]) -> tuple[pl.DataFrame, list[int]]:
         rating=pl.when(rated).then(pl.col("rating") - 1).cast(pl.UInt16),
         rating_time=pl.when(rated).then(pl.coalesce("rating_time", time + pl.col("lasted"))),
     )
-    return found, damaged.to_list()
+    owners = pl.Series([entity for entity, _ in parts], dtype=pl.UInt32)
+    found = found.with_columns(entity=owners.gather(found["entity"]))
+    return found, sorted({parts[part][0] for part in damaged})
 
 
 def _exceptions(stored: Sequence[FactColumns], rows: int) -> list[pl.Series]:
@@ -94,14 +102,17 @@ def _exceptions(stored: Sequence[FactColumns], rows: int) -> list[pl.Series]:
     return [nulls.clone().scatter(places, values).alias(name) for name, values in zip(names, times, strict=True)]
 
 
-def _joined(tables: Sequence[Table], *names: str) -> pl.DataFrame:
+def _joined(tables: Sequence[Table], *names: str, entities: Sequence[int] | None = None) -> pl.DataFrame:
     """Columns of tables, one table below the other: Int64, `id` UInt64.
 
-    With them come `entity` (UInt32), the position of each row's table, and `base` (Int64).
+    With them come `entity` (UInt32), which each row's table belongs to, its position by default, and `base` (Int64).
     """
     rows = sum(table.rows for table in tables)
+    owners = range(len(tables)) if entities is None else entities
     numbers = {
-        "entity": b"".join([entity.to_bytes(4, "little") * table.rows for entity, table in enumerate(tables)]),
+        "entity": b"".join(
+            [entity.to_bytes(4, "little") * table.rows for entity, table in zip(owners, tables, strict=True)]
+        ),
         "base": b"".join([table.base.to_bytes(8, "little") * table.rows for table in tables]),
         **{name: _join([table.column(name) for table in tables]) for name in names},
     }

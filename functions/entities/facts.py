@@ -48,6 +48,14 @@ class Fact(NamedTuple):
     tutor_time: int | None = None
 
 
+class NewFact(NamedTuple):
+    """A fact that is new or has changed."""
+
+    fact: Fact
+    known: Fact | None
+    """What was stored of it before."""
+
+
 def told(
     kind: int,
     identity: int,

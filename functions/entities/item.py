@@ -4,12 +4,10 @@ The names and meanings here outlive every release: extend them, never change the
 come and go as the plain dictionaries of its API.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 from functions.entities import fact_columns
 from functions.entities.alerts import NO_ALERTS, Alerts, Episodes, Firing, Notification
@@ -17,6 +15,7 @@ from functions.entities.attribute_values import Attributes, from_attribute, plai
 from functions.entities.fact_columns import FactColumns
 from functions.entities.facts import FAILURE, SUCCESS, UNKNOWN
 from functions.entities.registers import AVAILABILITY, REPORTED, FirstSession, Register, high_demand
+from functions.entities.tails import NO_TAIL, Tail
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.model import EntityKey, EntityType, from_iso, to_iso
 
@@ -28,14 +27,13 @@ INTERNAL: Final = frozenset(
         "version",
         "as_of",
         "facts",
-        "folded_before",
+        "tail",
+        "moved",
         "first_session",
         "rolled_up",
         "availability_at",
         "alert_episodes",
         "outbox",
-        "due_at",
-        "due_partition",
     }
 )
 """Attributes that are the processor's own; the others are for users."""
@@ -71,7 +69,8 @@ _AVAILABILITY: Final = (
 _PARSED: Final = (
     "version",
     "as_of",
-    "folded_before",
+    "tail",
+    "moved",
     "first_session",
     "alerts",
     "alert_episodes",
@@ -91,9 +90,6 @@ _REGISTERS: Final[Mapping[str, tuple[str, ...]]] = {
 _OUTCOMES: Final = {UNKNOWN: "unknown", FAILURE: "failure", SUCCESS: "success"}
 OUTCOME_CODES: Final = {name: code for code, name in _OUTCOMES.items()}
 
-_OUTBOX_AND_DUE: Final = ("outbox", "due_at", "due_partition")
-"""The attributes that clearing an outbox changes, beside `version`."""
-
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -104,7 +100,11 @@ class State:
     as_of: int = 0
     """Epoch ms; never goes back."""
     facts: FactColumns = fact_columns.NOTHING
-    folded_before: int | None = None
+    """The newest facts, those in the item."""
+    tail: Tail = NO_TAIL
+    """The older ones. Empty, but for its generation, when all of it has expired."""
+    moved: int = 0
+    """The version that the last move wrote; 0 before the first."""
     registers: Mapping[str, Register] = field(default_factory=dict)
     first_session: FirstSession | None = None
     totals: Totals | None = None
@@ -114,26 +114,32 @@ class State:
     """Every attribute as it is in the table. It is never changed in place."""
 
 
-@lru_cache(8_192)
-def due_partition(key: EntityKey, partitions: int) -> str:
-    """Which of the `DueIndex`'s partitions an entity belongs to."""
-    digest = hashlib.blake2b("\0".join(key).encode(), digest_size=8).digest()
-    return str(int.from_bytes(digest) % partitions)
-
-
-def parse(attributes: Attributes) -> State:
-    """An item as read from the table.
+def tail_generation(attributes: Attributes) -> int:
+    """Return the generation of the tail that an item names; 0 when it has none.
 
     Raises
     ------
     KeyError, ValueError, TypeError, AttributeError
-        When an attribute that the processor reads is not what `attributes_of` writes.
+        When it is not what `attributes_of` writes.
+    """
+    return int(attributes["tail"]["N"]) if "tail" in attributes else 0
+
+
+def parse(attributes: Attributes, tail: Tail = NO_TAIL) -> State:
+    """Return an item as read from the table, with its tail.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError, AttributeError
+        When an attribute that the processor reads is not what `attributes_of` writes, or the tail is not the item's.
     """
     kind = cast(EntityType, attributes["entity_type"]["S"])
     names = _PARSED + _REGISTERS[kind]
     item: dict[str, Any] = {name: from_attribute(attributes[name]) for name in names if name in attributes}
     _check_types(item)
     key = EntityKey(kind, attributes["entity_id"]["S"])
+    if tail.generation != item.get("tail", 0):
+        raise ValueError(f"the item names generation {item.get('tail', 0)} of its tail, which is of {tail.generation}")
     version, as_of = item["version"], item["as_of"]
     firing, episodes = item["alerts"], item["alert_episodes"]
     return State(
@@ -141,7 +147,8 @@ def parse(attributes: Attributes) -> State:
         version,
         as_of,
         fact_columns.read(bytes(attributes["facts"]["B"])) if "facts" in attributes else fact_columns.NOTHING,
-        item.get("folded_before"),
+        tail,
+        item.get("moved", 0),
         _parse_registers(key, item),
         _parse_first_session(item["first_session"]) if "first_session" in item else None,
         parse_totals(kind, attributes),
@@ -156,7 +163,7 @@ def parse(attributes: Attributes) -> State:
 
 def _check_types(item: Mapping[str, Any]) -> None:
     """Refuses what would be noticed only later, in the middle of a batch, and stop all of it."""
-    for name in ("version", "as_of", "folded_before"):
+    for name in ("version", "as_of", "tail", "moved"):
         if not isinstance(number := item.get(name, 0), int) or not 0 <= number < 1 << 47:
             raise ValueError(f"{name} is {number!r}, not a whole number below 2^47")
 
@@ -247,10 +254,8 @@ def _with_time(register: Register, name: str) -> dict[str, Any]:
     return {**register.value, name: to_iso(register.time)}
 
 
-def attributes_of(
-    state: State, public: Mapping[str, Any], due_at: int | None, due_partitions: int, before: State
-) -> Attributes:
-    """Everything that is stored of an item.
+def attributes_of(state: State, public: Mapping[str, Any], before: State, *, changed_by_time_alone: bool) -> Attributes:
+    """Return everything that is stored of an item.
 
     Parameters
     ----------
@@ -258,14 +263,14 @@ def attributes_of(
         The item's new state.
     public
         From `public_metrics`.
-    due_at
-        Epoch seconds of the earliest moment at which something changes without an event; None without one.
-    due_partitions
-        How many partitions the `DueIndex` has.
     before
-        The state that this one was made of: what both have in common keeps its stored form.
+        The state before. What has not changed since keeps its stored form.
+    changed_by_time_alone
+        Whether no event and no alert changed the item. It then keeps its `last_updated`.
     """
-    alerts, seen, totals = state.alerts, state.first_session, state.totals
+    kept = {name: before.stored[name] for name in _unchanged(state, before) if name in before.stored}
+    if changed_by_time_alone and "last_updated" in before.stored:
+        kept["last_updated"] = before.stored["last_updated"]
     item: dict[str, Any] = {
         "entity_id": state.key.entity_id,
         "entity_type": state.key.entity_type,
@@ -273,51 +278,63 @@ def attributes_of(
         "as_of": state.as_of,
         "last_updated": to_iso(state.as_of),
     }
-    kept: list[str] = []
-    if state.registers is before.registers and before.stored:
-        kept += _REGISTERS[state.key.entity_type]
-    else:
+    if state.registers is not before.registers or not before.stored:
         item |= _register_attributes(state)
-    if alerts is before.alerts and before.stored:
-        kept += ("alerts", "alert_episodes")
-    else:
-        item["alerts"] = {name: firing._asdict() for name, firing in alerts.firing.items()}
-        item["alert_episodes"] = {name: episodes._asdict() for name, episodes in alerts.episodes.items()}
-    if seen is before.first_session:
-        kept.append("first_session")
-    elif seen is not None:
-        known = {name: value for name, value in seen._asdict().items() if value is not None}
-        item["first_session"] = known | {"outcome": _OUTCOMES[seen.outcome]}
-    if totals is not None and totals is before.totals:
-        kept += (ROLLED_UP, *TOTALS_ATTRIBUTES[state.key.entity_type])
-    elif totals is not None:
-        known = {name: plain(value) for name in _ROLLED_UP if (value := getattr(totals, name)) is not None}
-        item |= {name: plain(value) for name, value in totals.figures.items()} | {ROLLED_UP: known}
-    if state.folded_before is not None:
-        item["folded_before"] = state.folded_before
-    attributes = {name: to_attribute(value) for name, value in item.items()}
-    attributes |= _outbox_and_due(state, due_at, due_partitions)
-    for name in kept:
-        if (stored := before.stored.get(name)) is not None:
-            attributes[name] = stored
+    if state.alerts is not before.alerts or not before.stored:
+        item |= _alert_attributes(state.alerts)
+    if state.first_session is not None and state.first_session is not before.first_session:
+        item["first_session"] = _first_session_attribute(state.first_session)
+    if state.totals is not None and state.totals is not before.totals:
+        item |= _totals_attributes(state.totals)
+    if state.tail.generation:
+        item |= {"tail": state.tail.generation, "moved": state.moved}
+    attributes = {name: to_attribute(value) for name, value in item.items()} | _lock_and_outbox(state) | kept
     if state.facts.blob:
         attributes["facts"] = {"B": state.facts.blob}
     return attributes
 
 
-def with_outbox(state: State, due_at: int | None, due_partitions: int) -> Attributes:
-    """Return an item's stored attributes with its outbox, version and due time as the state has them now."""
-    kept = {name: value for name, value in state.stored.items() if name not in _OUTBOX_AND_DUE}
-    return kept | _outbox_and_due(state, due_at, due_partitions)
+def _unchanged(state: State, before: State) -> list[str]:
+    """Return the names of attributes that a state has in common with the one before."""
+    names: list[str] = []
+    if state.registers is before.registers:
+        names += _REGISTERS[state.key.entity_type]
+    if state.alerts is before.alerts:
+        names += ("alerts", "alert_episodes")
+    if state.first_session is before.first_session:
+        names.append("first_session")
+    if state.totals is not None and state.totals is before.totals:
+        names += (ROLLED_UP, *TOTALS_ATTRIBUTES[state.key.entity_type])
+    return names
 
 
-def _outbox_and_due(state: State, due_at: int | None, due_partitions: int) -> Attributes:
+def _alert_attributes(alerts: Alerts) -> dict[str, Any]:
+    return {
+        "alerts": {name: firing._asdict() for name, firing in alerts.firing.items()},
+        "alert_episodes": {name: episodes._asdict() for name, episodes in alerts.episodes.items()},
+    }
+
+
+def _first_session_attribute(first: FirstSession) -> dict[str, Any]:
+    known = {name: value for name, value in first._asdict().items() if value is not None}
+    return known | {"outcome": _OUTCOMES[first.outcome]}
+
+
+def _totals_attributes(totals: Totals) -> dict[str, Any]:
+    known = {name: plain(value) for name in _ROLLED_UP if (value := getattr(totals, name)) is not None}
+    return {name: plain(value) for name, value in totals.figures.items()} | {ROLLED_UP: known}
+
+
+def with_outbox(state: State) -> Attributes:
+    """Return an item's stored attributes with its outbox and version as the state has them now."""
+    kept = {name: value for name, value in state.stored.items() if name != "outbox"}
+    return kept | _lock_and_outbox(state)
+
+
+def _lock_and_outbox(state: State) -> Attributes:
     attributes = {"version": to_attribute(state.version)}
     if state.alerts.outbox:
         attributes["outbox"] = to_attribute([notification.detail for notification in state.alerts.outbox])
-    if due_at is not None:
-        attributes["due_at"] = to_attribute(due_at)
-        attributes["due_partition"] = to_attribute(due_partition(state.key, due_partitions))
     return attributes
 
 
@@ -336,65 +353,5 @@ def parse_outbox(attributes: Attributes) -> tuple[Notification, ...]:
     return tuple(Notification.parse(detail["S"]) for detail in attributes.get("outbox", {"L": ()})["L"])
 
 
-def parse_due_at(attributes: Attributes) -> int | None:
-    """Parse `due_at`, epoch seconds, in the same way; None where nothing changes by itself."""
-    return int(attributes["due_at"]["N"]) if "due_at" in attributes else None
-
-
 UNREADABLE: Final = (KeyError, ValueError, TypeError, AttributeError)
-"""What `parse` and `parse_scanned` raise for an item that is not what `attributes_of` writes."""
-_SCANNED: Final = (
-    "entity_id",
-    "entity_type",
-    "facts",
-    ROLLED_UP,
-    *(f"first_session.{name}" for name in ("time", "subject", "tutor_id", "outcome")),
-    *dict.fromkeys(name for names in TOTALS_ATTRIBUTES.values() for name in names),
-)
-_PLACEHOLDERS: Final = {name: f"#{name}" for path in _SCANNED for name in path.split(".")}
-"""Some names, such as `time`, are reserved words of DynamoDB's expressions."""
-SCAN_PROJECTION: Final = {
-    "ProjectionExpression": ", ".join(".".join(map(_PLACEHOLDERS.__getitem__, path.split("."))) for path in _SCANNED),
-    "ExpressionAttributeNames": {placeholder: name for name, placeholder in _PLACEHOLDERS.items()},
-}
-"""The arguments of a Scan that reads only what a rollup needs. DynamoDB bills whole items, but sends less."""
-
-
-class ScannedFirst(NamedTuple):
-    """What a rollup reads of a student's first session."""
-
-    time: int
-    subject: str | None
-    tutor_id: str | None
-    outcome: int
-
-
-class ScannedItem(NamedTuple):
-    """What a rollup reads of an item."""
-
-    key: EntityKey
-    facts: FactColumns
-    first_session: ScannedFirst | None
-    totals: Totals | None
-
-
-def parse_scanned(attributes: Attributes) -> ScannedItem:
-    """Parse an item that was scanned with `SCAN_PROJECTION`; other attributes are ignored.
-
-    Raises
-    ------
-    KeyError, ValueError, TypeError, AttributeError
-        When one of them is not what `attributes_of` writes.
-    """
-    key = entity_key(attributes)
-    first = from_attribute(attributes["first_session"]) if "first_session" in attributes else None
-    return ScannedItem(
-        key,
-        fact_columns.read(bytes(attributes["facts"]["B"])) if "facts" in attributes else fact_columns.NOTHING,
-        None if first is None else _parse_scanned_first(first),
-        parse_totals(key.entity_type, attributes),
-    )
-
-
-def _parse_scanned_first(stored: Mapping[str, Any]) -> ScannedFirst:
-    return ScannedFirst(stored["time"], stored.get("subject"), stored.get("tutor_id"), OUTCOME_CODES[stored["outcome"]])
+"""What parsing raises for an item that is not what `attributes_of` writes."""

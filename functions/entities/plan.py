@@ -3,30 +3,32 @@
 Pure: `now_ms` is an argument, and nothing is read or written.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
-from functions.entities import alerts, fact_frames, registers, totals
-from functions.entities.absorb import absorb
+from functions.entities import alerts, fact_frames, registers, totals, wakes
+from functions.entities.absorb import Stored, absorb
 from functions.entities.alerts import AlertRules, EntityFigures
 from functions.entities.arrivals import Arrivals
-from functions.entities.attribute_values import Attributes, differs
-from functions.entities.facts import SESSION, Fact
+from functions.entities.attribute_values import Attributes, differs, size_of
+from functions.entities.facts import SESSION, NewFact
 from functions.entities.item import WHEN_WRITTEN, State, attributes_of, public_metrics, with_outbox
-from functions.entities.registers import REPORTED, FirstSession, Register, high_demand
+from functions.entities.registers import REPORTED, FirstSession, Register
+from functions.entities.tails import Head
+from functions.entities.wakes import Rhythm, Wake
 from functions.entities.windows import STANDING, measure, run
-from functions.model import SECOND_MS, EntityKey, Rejection, ceil_div, to_iso
+from functions.model import EntityKey, Rejection, to_iso
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings that decide what an item contains."""
+    """The settings that decide what an item contains and when it is looked at."""
 
     alerts: AlertRules = field(default_factory=AlertRules)
-    due_partitions: int = 16
+    rhythm: Rhythm = field(default_factory=Rhythm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,13 @@ class Write:
     """The attributes to remove."""
 
     @property
-    def changes_more_than_its_time(self) -> bool:
-        """Whether the item changes in anything but when it was written, which alone is no reason to write it."""
-        return bool(self.removals) or not WHEN_WRITTEN.issuperset(self.changes)
+    def moves(self) -> bool:
+        """Whether the tail changes too, so that both are written in one transaction."""
+        return self.after.tail.generation != self.before.tail.generation
+
+    def changes_more_than(self, names: frozenset[str]) -> bool:
+        """Whether an attribute other than these changes or goes."""
+        return not (names.issuperset(self.changes) and names.issuperset(self.removals))
 
     @classmethod
     def of(cls, before: State, after: State) -> "Write":
@@ -70,10 +76,14 @@ class Plan:
     """How many of an entity's arriving facts said nothing new."""
     unreadable: Mapping[int, str]
     """Entities whose stored facts are damaged, with what is wrong. They stay as they are."""
-    next_change: Sequence[int | None]
-    """When time alone next changes a figure of each entity, epoch ms; None when it does not."""
+    due: Mapping[int, frozenset[int]]
+    """The rolls (epoch seconds) that must look at an entity because of what its write changes."""
 
-    def cleared(self, entity: int, sent: frozenset[str], rules: Rules) -> Write | None:
+    def wakes(self, rhythm: Rhythm) -> list[Wake]:
+        """Return the wakes to write before the items."""
+        return wakes.bundle({self.after[entity].key: dues for entity, dues in self.due.items()}, rhythm)
+
+    def cleared(self, entity: int, sent: frozenset[str]) -> Write | None:
         """Return the write that removes these notifications from an entity's outbox, after the planned write.
 
         Nothing else changes, so nothing is computed again. None when the outbox is full: alerts were not judged then,
@@ -83,14 +93,14 @@ class Plan:
         if len(state.alerts.outbox) >= alerts.MOST_IN_OUTBOX:
             return None
         after = replace(state, version=state.version + 1, alerts=alerts.without(state.alerts, sent))
-        due_at = _due_at(after, self.next_change[entity], rules.alerts)
-        return Write.of(state, replace(after, stored=with_outbox(after, due_at, rules.due_partitions)))
+        return Write.of(state, replace(after, stored=with_outbox(after)))
 
 
 def plan(
     states: Sequence[State],
     arrivals: Arrivals,
     now_ms: int,
+    earliest_wake_ms: int,
     rules: Rules,
     sent: frozenset[str] = frozenset(),
 ) -> Plan:
@@ -104,8 +114,11 @@ def plan(
         The new facts, register updates and totals.
     now_ms
         The clock, epoch ms. An entity's `as_of` is the later of this and its own.
+    earliest_wake_ms
+        When this process will certainly have ended, epoch ms. No wake is for an earlier moment: the roll that finds a
+        wake must find the item that it was written for.
     rules
-        Thresholds and partitions.
+        Thresholds and the roll's rhythm.
     sent
         The ids of notifications that the bus has accepted; they leave the outboxes.
 
@@ -115,14 +128,19 @@ def plan(
         With a write for each entity that changes in more than its time: a merge that changes nothing writes nothing.
     """
     as_of = [max(now_ms, state.as_of) for state in states]
-    edges = {entity: edge for entity, state in enumerate(states) if (edge := state.folded_before) is not None}
-    merged = absorb([state.facts for state in states], edges, arrivals.facts, as_of)
+    stored = [Stored(state.facts, state.tail) for state in states]
+    merged = absorb(stored, arrivals.facts, as_of, lambda entity: _head(states[entity]))
     registers_now, rejections = _merge_registers(states, arrivals)
     for entity, record in merged.too_late:
-        rejections.setdefault(entity, []).append(_too_late(record, arrivals.keys[entity], merged.folded_before[entity]))
-    measured = run(measure(fact_frames.things(merged.facts), _standing(states, registers_now, as_of)))
+        rejections.setdefault(entity, []).append(
+            _too_late(record, arrivals.keys[entity], states[entity].tail.folded_before or 0)
+        )
+    parts = [(entity, part) for entity, (recent, tail) in enumerate(merged.facts) for part in (recent, tail.facts)]
+    measured = run(measure(fact_frames.things(parts), _standing(states, registers_now, as_of)))
 
-    after, writes = [], {}
+    after: list[State] = []
+    writes: dict[int, Write] = {}
+    due: dict[int, frozenset[int]] = {}
     for entity, (before, figures) in enumerate(zip(states, measured.iter_rows(named=True), strict=True)):
         if entity in merged.unreadable:
             after.append(before)
@@ -131,22 +149,62 @@ def plan(
             key=before.key,
             version=before.version + 1,
             as_of=as_of[entity],
-            facts=merged.facts[entity],
-            folded_before=merged.folded_before.get(entity),
+            facts=merged.facts[entity].recent,
+            tail=merged.facts[entity].tail,
+            moved=before.moved if merged.facts[entity].tail is before.tail else before.version + 1,
             registers=registers_now[entity],
             first_session=_first_session(before, merged.news.get(entity, ())),
             totals=totals.newest(before.totals, arrivals.totals.get(entity)),
             alerts=alerts.without(before.alerts, sent) if sent else before.alerts,
         )
-        write = Write.of(before, _finish(before, state, figures, rules))
-        # Do not recreate an item that was deleted after the roll found it due.
+        news = merged.news.get(entity, ())
+        write = Write.of(before, _finish(before, state, figures, rules, has_news=bool(news)))
+        moments: Iterable[int] = ()
+        # Do not recreate an item that was deleted after a wake named it.
         exists = before.version or arrivals.has_news_of(entity)
-        if exists and write.changes_more_than_its_time:
+        if exists and write.changes_more_than(WHEN_WRITTEN if news else _NO_REASON_WITHOUT_NEWS):
             writes[entity] = write
             after.append(write.after)
+            moments = _moments(before, write.after, news, now_ms, rules)
         else:
             after.append(before)
-    return Plan(after, writes, rejections, merged.repeated, merged.unreadable, measured["next_change"].to_list())
+            if not arrivals.has_news_of(entity):
+                moments = _later_reminder(before, now_ms, rules)
+        if dues := frozenset(rules.rhythm.next_roll(max(moment, earliest_wake_ms)) for moment in moments):
+            due[entity] = dues
+    return Plan(after, writes, rejections, merged.repeated, merged.unreadable, due)
+
+
+_NO_REASON_WITHOUT_NEWS: Final = WHEN_WRITTEN | {"facts", "tail", "moved"}
+"""Attributes that are no reason to write an item when no fact is news: some facts have expired, and count nowhere, or
+would move to the tail, which can wait."""
+
+
+def _head(state: State) -> Head:
+    """Return what decides whether facts of the entity move: its size as it is stored, or as an item begins."""
+    stored = state.stored
+    size = size_of({name: value for name, value in stored.items() if name != "facts"}) if stored else _NEW_ITEM_BYTES
+    return Head(size, state.version + 1 - state.moved)
+
+
+_NEW_ITEM_BYTES: Final = 500
+"""The size of a new item without facts, about."""
+
+
+def _moments(before: State, after: State, news: Sequence[NewFact], now_ms: int, rules: Rules) -> Iterator[int]:
+    """Yield the moments (epoch ms) at which an entity changes by time alone because of what is new in it."""
+    yield from wakes.of_facts(news, after.as_of)
+    report = after.registers.get(REPORTED) if after.key.entity_type == "student" else None
+    if report is not None and report != before.registers.get(REPORTED):
+        yield from wakes.of_report(report, after.as_of)
+    yield from wakes.of_alerts(before.alerts, after.alerts, rules.alerts, now_ms)
+
+
+def _later_reminder(state: State, now_ms: int, rules: Rules) -> Iterator[int]:
+    """Yield when the next reminder is due if a roll has come too early for it: `renotify_hours` has become longer."""
+    reminder = alerts.next_reminder(state.alerts, rules.alerts)
+    if reminder is not None and reminder > now_ms:
+        yield reminder
 
 
 def _merge_registers(
@@ -165,23 +223,17 @@ def _merge_registers(
     return registers_now, rejections
 
 
-def _finish(before: State, state: State, figures: Mapping[str, Any], rules: Rules) -> State:
+def _finish(before: State, state: State, figures: Mapping[str, Any], rules: Rules, *, has_news: bool) -> State:
     """Judge the alerts of a merged state and make its attributes."""
     public = public_metrics(state, figures)
     entity = EntityFigures(state.key, public, state.registers, state.totals, figures["counted_7"])
     levels = alerts.levels_of(entity, rules.alerts)
     state = replace(state, alerts=alerts.judge(state.alerts, entity, levels, state.as_of, rules.alerts))
-    due_at = _due_at(state, figures["next_change"], rules.alerts)
-    return replace(state, stored=attributes_of(state, public, due_at, rules.due_partitions, before))
-
-
-def _due_at(state: State, next_change: int | None, rules: AlertRules) -> int | None:
-    """Return when the roll must look at the item, epoch seconds: at once while a notification is unsent."""
-    moments = [next_change, alerts.next_reminder(state.alerts, rules)]
-    if state.alerts.outbox:
-        moments.append(state.alerts.outbox[0].made_at)
-    due = min((moment for moment in moments if moment is not None), default=None)
-    return None if due is None else ceil_div(due, SECOND_MS)
+    changed_by_time_alone = not (
+        has_news or state.registers != before.registers or state.alerts.episodes != before.alerts.episodes
+    )
+    attributes = attributes_of(state, public, before, changed_by_time_alone=changed_by_time_alone)
+    return replace(state, stored=attributes)
 
 
 def _standing(
@@ -200,21 +252,18 @@ def _standing(
                 value.get("sessions_last_7_days"),
                 value.get("sessions_last_30_days"),
                 value.get("ib_calls_last_14_days"),
-                high_demand(slots) if state.key.entity_type == "subject" else 0,
             )
         )
     return pl.DataFrame(rows, schema=STANDING, orient="row")
 
 
-def _first_session(state: State, news: Iterable[Fact]) -> FirstSession | None:
+def _first_session(state: State, news: Iterable[NewFact]) -> FirstSession | None:
     """Return a student's first session after these facts."""
     first = state.first_session
     if state.key.entity_type != "student":
         return first
-    for fact in news:
+    for fact, _ in news:
         if fact.kind != SESSION:
-            continue
-        if first is not None and fact.id != first.session and (fact.time, fact.id) > (first.time, first.session):
             continue
         sighting = FirstSession(
             time=fact.time,

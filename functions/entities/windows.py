@@ -1,4 +1,4 @@
-"""Measures each entity's facts and registers at a moment, and finds when time alone changes the result next. Pure.
+"""Windows: what each entity's facts and registers amount to at a moment.
 
 A window of N days at `as_of` holds the things whose time is later than `as_of - N days`. Each measurement counts the
 facts anew; no count is ever added to.
@@ -8,7 +8,6 @@ from typing import Final
 
 import polars as pl
 
-from functions.entities.facts import RETENTION_MS
 from functions.model import DAY_MS
 
 DAYS_7: Final = 7 * DAY_MS
@@ -20,7 +19,6 @@ THINGS: Final = pl.Schema(
         "entity": pl.UInt32,
         "session": pl.Boolean,  # else a call
         "time": pl.Int64,  # epoch ms; a folded row's is its hour
-        "last": pl.Int64,  # of the latest event; RETENTION_MS later it leaves
         "weight": pl.Int64,  # how many sessions or calls
         "rating_sum": pl.Int64,  # ten-thousandths
         "rating_count": pl.Int64,
@@ -36,7 +34,6 @@ STANDING: Final = pl.Schema(
         "sessions_last_7_days": pl.Int64,
         "sessions_last_30_days": pl.Int64,
         "ib_calls_last_14_days": pl.Int64,
-        "high_demand": pl.Int64,  # how many of a subject's regions are in high demand
     }
 )
 """What the windows need of each entity beside its facts: one row an entity, in the order of their positions."""
@@ -53,7 +50,6 @@ MEASURED: Final = pl.Schema(
         "session_velocity": pl.Int64,
         "counted_7": pl.Int64,  # sessions of 7 days among the facts alone
         "health_score": pl.Float64,  # 100 until one is reported
-        "next_change": pl.Int64,  # epoch ms, null when nothing changes by itself
     }
 )
 """What `measure` adds to `STANDING`, one row an entity in the same order."""
@@ -109,12 +105,7 @@ def _reported(name: str, window: int) -> pl.Expr:
     return pl.when(_younger(window)).then(pl.col(name))
 
 
-def _ages_out(name: str, window: int) -> pl.Expr:
-    """Return when that figure stops counting."""
-    return pl.when(_younger(window) & pl.col(name).is_not_null()).then(pl.col("reported_at") + window)
-
-
-# The query's expressions are made once: to make them takes as long as to run them over a small batch.
+# The query's expressions, made once: making them takes as long as running them over a small batch.
 
 _SESSION: Final = pl.col("session")
 _COUNTED: Final = {
@@ -125,18 +116,10 @@ _COUNTED: Final = {
     "calls_14": _number(DAYS_14, ~_SESSION),
     "rating_sum": (pl.col("rating_sum") * _within(DAYS_30)).sum(),
     "ratings_30d": (pl.col("rating_count") * _within(DAYS_30)).sum(),
-    "fact_leaves": pl.when(_within(DAYS_7))
-    .then(pl.col("time") + DAYS_7)
-    .when(_within(DAYS_14))
-    .then(pl.col("time") + DAYS_14)
-    .when(_within(DAYS_30) & _SESSION)
-    .then(pl.col("time") + DAYS_30)
-    .otherwise(pl.col("last") + RETENTION_MS)
-    .min(),
 }
 """The sums over each entity's things. They multiply by masks, because a filter within a group is slow."""
 _STEPS: Final = (
-    [pl.col(name).fill_null(0) for name in _COUNTED if name != "fact_leaves"],
+    [pl.col(name).fill_null(0) for name in _COUNTED],
     [
         pl.max_horizontal("counted_7", _reported("sessions_last_7_days", DAYS_7)).alias("sessions_7d"),
         pl.col("calls_7").alias("ib_calls_7d"),
@@ -148,12 +131,6 @@ _STEPS: Final = (
         .cast(pl.Int64)
         .alias("avg_rating"),
         pl.col("health_score").fill_null(100.0),
-        pl.min_horizontal(
-            "fact_leaves",
-            _ages_out("sessions_last_7_days", DAYS_7),
-            _ages_out("ib_calls_last_14_days", DAYS_14),
-            _ages_out("sessions_last_30_days", DAYS_30),
-        ).alias("next_change"),
     ],
     [
         pl.max_horizontal("counted_14", "sessions_7d").alias("sessions_14d"),

@@ -65,6 +65,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
         FailedRecords=len(failed),
         EntitiesWritten=outcome.written,
         Conflicts=outcome.conflicts,
+        TransactionsCancelled=outcome.cancelled,
         AlertsSent=outcome.alerts_sent.total(),
     )
     count_by("Quarantined", "reason", quarantined)

@@ -1,7 +1,7 @@
 """Reads the whole table, or a file of its export, for a rollup.
 
-Sessions go to a spool by identity; what one item alone can say is summed at once. The scan is eventually consistent and
-no snapshot: the next rollup finds what this one missed.
+Sessions go to a spool by identity; what one item alone can say is summed at once. Tails are read by their keys, after
+the items that name them. The scan is eventually consistent and no snapshot: the next rollup finds what this one missed.
 """
 
 import json
@@ -17,17 +17,22 @@ import msgspec
 import polars as pl
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.aws.batch_get import KEYS_A_CALL, batch_get
 from functions.aws.clients import client
 from functions.aws.codec import exported_item
 from functions.aws.config import config
 from functions.aws.deadline import Deadline
 from functions.aws.observability import logger
-from functions.aws.parallel import PARALLEL_CALLS
+from functions.aws.parallel import PARALLEL_CALLS, chunks
 from functions.aws.retry import attempts
+from functions.aws.state_table import StateTable
 from functions.entities import fact_frames
 from functions.entities.attribute_values import Attributes
-from functions.entities.facts import FAILURE, SUCCESS, UNKNOWN
-from functions.entities.item import SCAN_PROJECTION, UNREADABLE, ScannedFirst, ScannedItem, entity_key, parse_scanned
+from functions.entities.fact_columns import NOTHING
+from functions.entities.facts import FAILURE, RETENTION_MS, SUCCESS, UNKNOWN
+from functions.entities.item import UNREADABLE, entity_key, key_attributes
+from functions.entities.scanned_item import SCAN_PROJECTION, ScannedFirst, ScannedItem, parse_scanned
+from functions.entities.tails import Tail, ends_ms
 from functions.entities.totals import TOTALS_ATTRIBUTES
 from functions.model import EntityKey
 from functions.rollup import sums
@@ -114,23 +119,25 @@ def scan_segment(segment: int, segments: int, as_of: int, spool: Spool, deadline
     RollupIncomplete
         When a page could not be read, and when time has run out: without a segment every figure would be wrong.
     """
-    return _gathered(_pages(segment, segments, deadline), as_of, spool)
+    return _gathered(_pages(segment, segments, deadline), as_of, spool, deadline)
 
 
 def read_export(lines: Iterable[bytes], as_of: int, spool: Spool, deadline: Deadline) -> Scanned:
-    """Reads a data file of the table's export to S3, in DynamoDB JSON, as `scan_segment` does a segment: it costs none
-    of the table's read capacity.
+    """Reads a data file of the table's export to S3, in DynamoDB JSON, as `scan_segment` does a segment.
+
+    It costs none of the table's read capacity but for tails, which are read from the internal table. An item whose tail
+    has changed since the export is read from the table.
 
     Raises
     ------
     RollupIncomplete
         When a line could not be read, and when time has run out.
     """
-    return _gathered(_exported(lines, deadline), as_of, spool)
+    return _gathered(_exported(lines, deadline), as_of, spool, deadline)
 
 
-def _gathered(pages: Iterable[Sequence[Attributes]], as_of: int, spool: Spool) -> Scanned:
-    gathered = _Gathered(as_of, spool)
+def _gathered(pages: Iterable[Sequence[Attributes]], as_of: int, spool: Spool, deadline: Deadline) -> Scanned:
+    gathered = _Gathered(as_of, spool, deadline)
     for page in pages:
         gathered.take(page)
     spool.flush()
@@ -184,8 +191,8 @@ def _page(request: dict[str, Any], deadline: Deadline) -> dict[str, Any]:
 class _Gathered:
     """What the pages of a segment have brought so far."""
 
-    def __init__(self, as_of: int, spool: Spool) -> None:
-        self._as_of, self._spool = as_of, spool
+    def __init__(self, as_of: int, spool: Spool, deadline: Deadline) -> None:
+        self._as_of, self._spool, self._deadline = as_of, spool, deadline
         self._items = 0
         self._local: list[pl.DataFrame] = []
         self._known: list[pl.DataFrame] = []
@@ -194,14 +201,12 @@ class _Gathered:
     def take(self, page: Sequence[Attributes]) -> None:
         if not page:
             return
-        read: list[ScannedItem] = []
-        for attributes in page:
-            try:
-                read.append(parse_scanned(attributes))
-            except UNREADABLE as error:
-                self._damage(entity_key(attributes), repr(error))
+        read = self._parse(page)
+        tails = self._tails(read)
         self._items += len(page)
-        rows, damaged = fact_frames.sessions([item.facts for item in read])
+        parts = [(entity, item.facts) for entity, item in enumerate(read)]
+        parts += [(entity, tails[item.key].facts) for entity, item in enumerate(read) if item.key in tails]
+        rows, damaged = fact_frames.sessions(parts, self._as_of - RETENTION_MS)
         for entity in damaged:
             self._damage(read[entity].key, "facts refer to a subject that there is not")
         copies, own = sums.split(rows, pl.Series([item.key.entity_type == "tutor" for item in read], dtype=pl.Boolean))
@@ -214,6 +219,58 @@ class _Gathered:
         known = {item.key: item.totals for item in read if item.key.entity_type in TOTALS_ATTRIBUTES}
         if known:
             self._known.append(sums.stored(known))
+
+    def _parse(self, page: Iterable[Attributes]) -> list[ScannedItem]:
+        read = []
+        for attributes in page:
+            try:
+                read.append(parse_scanned(attributes))
+            except UNREADABLE as error:
+                self._damage(entity_key(attributes), repr(error))
+        return read
+
+    def _tails(self, read: list[ScannedItem]) -> dict[EntityKey, Tail]:
+        """Return the tails that these items name. Items whose tails have changed since are read again, in place.
+
+        Raises
+        ------
+        RollupIncomplete
+            When a tail, or an item again, could not be read: without it figures would be wrong.
+        """
+        found: dict[EntityKey, Tail] = {}
+        wanted = {
+            item.key: position for position, item in enumerate(read) if ends_ms(item.tail_generation) > self._as_of
+        }
+        for _ in attempts(_ATTEMPTS, self._deadline):
+            if not wanted:
+                break
+            tails = StateTable(config().state_table_name).read_tails(list(wanted), self._deadline)
+            for reason in tails.failed.values():
+                raise RollupIncomplete(reason)
+            for key, reason in tails.unreadable.items():
+                self._damage(key, reason)
+                del wanted[key]
+            for key, tail in tails.tails.items():
+                if tail.generation == read[wanted[key]].tail_generation:
+                    found[key] = tail
+                    del wanted[key]
+            self._read_again(wanted, read)
+        if wanted:
+            raise RollupIncomplete(f"the tails of {len(wanted)} items could not be read, the first: {min(wanted)}")
+        return found
+
+    def _read_again(self, wanted: dict[EntityKey, int], read: list[ScannedItem]) -> None:
+        """Read the items whose tails were of another generation. One that was deleted has no facts any more."""
+        again: dict[EntityKey, ScannedItem] = {}
+        for chunk in chunks([key_attributes(key) for key in wanted], KEYS_A_CALL):
+            got = batch_get(config().table_name, chunk, self._deadline)
+            if got.unread:
+                raise RollupIncomplete(got.reason)
+            again |= {item.key: item for item in self._parse(got.items)}
+        for key, position in list(wanted.items()):
+            read[position] = again.get(key, ScannedItem(key, NOTHING, 0, None, None))
+            if not read[position].tail_generation:
+                del wanted[key]
 
     def scanned(self) -> Scanned:
         known = pl.concat([sums.TOTALS_SCHEMA.to_frame(), *self._known])

@@ -72,9 +72,7 @@ class Table(Kind):
                     {"AttributeName": each["name"], "AttributeType": each["type"]} for each in inputs["attributes"]
                 ],
                 GlobalSecondaryIndexes=indexes or None,
-                StreamSpecification=given(
-                    StreamEnabled=inputs.get("streamEnabled", False), StreamViewType=inputs.get("streamViewType")
-                ),
+                StreamSpecification=_stream(inputs),
                 SSESpecification=pascal(inputs.get("serverSideEncryption")),
                 DeletionProtectionEnabled=inputs.get("deletionProtectionEnabled"),
                 Tags=tag_list(inputs.get("tags")),
@@ -88,6 +86,12 @@ class Table(Kind):
                     "PointInTimeRecoveryEnabled": inputs["pointInTimeRecovery"]["enabled"]
                 },
             )
+        if inputs.get("ttl"):
+            ttl = inputs["ttl"]
+            dynamodb.update_time_to_live(
+                TableName=name,
+                TimeToLiveSpecification={"AttributeName": ttl["attributeName"], "Enabled": ttl["enabled"]},
+            )
         return name, {"arn": table["TableArn"], "streamArn": table.get("LatestStreamArn")}
 
     def read(self, aws: LocalAws, id_: str, outputs: Properties) -> Properties:
@@ -95,6 +99,8 @@ class Table(Kind):
         table = dynamodb.describe_table(TableName=id_)["Table"]
         backups = dynamodb.describe_continuous_backups(TableName=id_)["ContinuousBackupsDescription"]
         keys = {key["KeyType"]: key["AttributeName"] for key in table["KeySchema"]}
+        ttl = dynamodb.describe_time_to_live(TableName=id_)["TimeToLiveDescription"]
+        expires = {"attributeName": ttl.get("AttributeName"), "enabled": ttl["TimeToLiveStatus"] == "ENABLED"}
         return {
             "name": table["TableName"],
             "billingMode": table["BillingModeSummary"]["BillingMode"],
@@ -118,8 +124,16 @@ class Table(Kind):
             "pointInTimeRecovery": {
                 "enabled": backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
             },
+            "ttl": expires if "AttributeName" in ttl else None,
             "tags": tag_map(dynamodb.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]),
         }
+
+
+def _stream(inputs: Properties) -> Properties | None:
+    """The stream of changes, where a table has one."""
+    if not inputs.get("streamEnabled"):
+        return None
+    return {"StreamEnabled": True, "StreamViewType": inputs["streamViewType"]}
 
 
 class Bucket(Kind):

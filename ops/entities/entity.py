@@ -21,18 +21,20 @@ from functions.entities.item import (
     entity_key,
     key_attributes,
     parse,
-    parse_due_at,
 )
 from functions.entities.plan import Rules
+from functions.entities.tails import NO_TAIL
 from functions.entities.windows import DAYS_7, DAYS_14, DAYS_30
 from functions.model import DAY_MS, ENTITY_TYPES, SECOND_MS, EntityKey, EntityType, to_iso
 from ops import items
 from ops.aws import UserError
-from ops.entities.explain import Explained, explain_numbers, public_attributes, why_due
+from ops.due import figures_of, first_due
+from ops.entities.explain import Explained, explain_numbers
 from ops.entities.explain_alerts import AlertExplained, explain_alerts
 from ops.health import audit
 from ops.items import Hour
 from ops.metrics_table import HEALTH, LAST_UPDATED, MetricsTable
+from ops.wholes import Whole
 
 DAYS_SHOWN: Final = 30
 
@@ -73,6 +75,8 @@ class DescribedFact:
     rating: float | None
     rated_at: str | None
     outcome: str
+    in_tail: bool
+    """Whether it is kept beside the item, in the tail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +109,10 @@ class Portrait:
     unsent: int
     """How many notifications wait to be published."""
     due_at: str | None
-    """When the item changes next without an event."""
+    """When a roll next changes the item without an event."""
     due_because: str
     overdue: bool
-    """Whether that moment has passed."""
+    """Whether that moment has passed for longer than the roll may take."""
     folded_before: str | None
     settings: str
     """The thresholds of the explanation: `deployed` or `default`."""
@@ -165,13 +169,13 @@ def _some_ids(table: MetricsTable, entity_type: EntityType) -> list[str]:
     return [row["entity_id"] for row in rows if row["entity_type"] == entity_type]
 
 
-def portray(item: Attributes, rules: Rules, now_ms: int, *, deployed: bool) -> Portrait:
+def portray(item: Whole, rules: Rules, now_ms: int, *, deployed: bool) -> Portrait:
     """Describes and explains an item.
 
     Parameters
     ----------
     item
-        As the table returns it.
+        With its tail.
     rules
         The processor's settings.
     now_ms
@@ -184,35 +188,35 @@ def portray(item: Attributes, rules: Rules, now_ms: int, *, deployed: bool) -> P
     UserError
         When this release cannot read or recompute the item.
     """
-    found = audit.examine([item], rules, 0)
+    found = audit.examine([item], rules, now_ms - audit.OVERDUE_SECONDS * SECOND_MS)
     for unreadable in found.unreadable:
         raise UserError(
             f"the item of {' '.join(unreadable.key)} is damaged or of another release: {unreadable.reason}; deploy the "
             "release that wrote it, or restore the item",
             1,
         )
-    state = parse(item)
-    due_at = parse_due_at(item)
-    due_ms = None if due_at is None else due_at * SECOND_MS
+    head, tail = item.head, item.tail or NO_TAIL
+    state = parse(head, tail)
+    due = first_due(state, rules)
     return Portrait(
         entity_type=state.key.entity_type,
         entity_id=state.key.entity_id,
         as_of=to_iso(state.as_of),
-        last_updated=from_attribute(item["last_updated"]),
-        attributes=public_attributes(state),
+        last_updated=from_attribute(head["last_updated"]),
+        attributes=figures_of(state),
         alerts=explain_alerts(state, rules),
         days=_days(state, now_ms) if state.key.entity_type in ("student", "tutor") else (),
-        first_session=_with_iso_times(item.get("first_session")),
-        rolled_up=_with_iso_times(item.get(ROLLED_UP)),
+        first_session=_with_iso_times(head.get("first_session")),
+        rolled_up=_with_iso_times(head.get(ROLLED_UP)),
         unsent=len(state.alerts.outbox),
-        due_at=None if due_ms is None else to_iso(due_ms),
-        due_because=why_due(state, due_ms, rules),
-        overdue=due_ms is not None and due_ms <= now_ms,
-        folded_before=None if state.folded_before is None else to_iso(state.folded_before),
+        due_at=None if due is None else to_iso(due.at * SECOND_MS),
+        due_because="nothing changes by itself" if due is None else due.because,
+        overdue=bool(found.overdue),
+        folded_before=None if tail.folded_before is None else to_iso(tail.folded_before),
         settings="deployed" if deployed else "default",
         explained=explain_numbers(state, rules),
         differing=[difference for differing in found.differing for difference in differing.differences],
-        facts=[_describe_fact(fact, state.as_of) for fact in items.facts_of(state)],
+        facts=_described_facts(state),
         folded=[_describe_hour(hour) for hour in items.hours_of(state)],
     )
 
@@ -232,7 +236,19 @@ def _days(state: State, now_ms: int) -> list[Day]:
     ]
 
 
-def _describe_fact(fact: Fact, as_of: int) -> DescribedFact:
+def _described_facts(state: State) -> list[DescribedFact]:
+    """Describes the facts of head and tail, the oldest first."""
+    recent, older = items.parts_of(state)
+    facts = [
+        (fact, in_tail)
+        for part, in_tail in ((recent, False), (older, True))
+        for fact in items.facts_of(part, state.as_of)
+    ]
+    facts.sort(key=lambda entry: (entry[0].time, entry[0].kind, entry[0].id))
+    return [_describe_fact(fact, state.as_of, in_tail=in_tail) for fact, in_tail in facts]
+
+
+def _describe_fact(fact: Fact, as_of: int, *, in_tail: bool) -> DescribedFact:
     inside = {name: length for name, length in _WINDOWS[fact.kind].items() if fact.time > as_of - length}
     window, leaves = next(
         ((name, fact.time + length) for name, length in inside.items()), ("none", fact.last + RETENTION_MS)
@@ -248,6 +264,7 @@ def _describe_fact(fact: Fact, as_of: int) -> DescribedFact:
         rating=None if fact.rating is None else fact.rating / 10_000,
         rated_at=None if fact.rating_time is None else to_iso(fact.rating_time),
         outcome=_OUTCOMES[fact.outcome],
+        in_tail=in_tail,
     )
 
 

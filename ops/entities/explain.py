@@ -1,24 +1,23 @@
-"""Explains an item: why each number is what it is, which alerts fire and why, and when that changes without an event.
+"""Explains an item: why each number is what it is, and when that changes without an event.
 
 The processor's core computes what a number will be at another moment. This module only counts facts and puts results
 into words. Nothing is read or written.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
 
-from functions.entities import alerts
-from functions.entities.arrivals import Arrivals
 from functions.entities.item import State
-from functions.entities.plan import Plan, Rules, plan
+from functions.entities.plan import Rules
 from functions.entities.registers import REPORTED
 from functions.entities.totals import TOTALS_ATTRIBUTES
 from functions.entities.windows import DAYS_7, DAYS_14, DAYS_30
-from functions.model import DAY_MS, SECOND_MS, ceil_div, to_iso
-from ops.items import public_values, rows_of_facts
+from functions.model import DAY_MS, to_iso
+from ops.due import figures_at, figures_of
+from ops.items import rows_of_facts
 
 Number = int | float
 
@@ -91,12 +90,6 @@ class Explained:
     report: FromReport | None = None
 
 
-def public_attributes(state: State) -> dict[str, Any]:
-    """Returns an item's public attributes as plain values, without its key, `alerts` and `last_updated`."""
-    hidden = ("entity_id", "entity_type", "alerts", "last_updated")
-    return {name: value for name, value in sorted(public_values(state.stored).items()) if name not in hidden}
-
-
 def explain_numbers(state: State, rules: Rules) -> list[Explained]:
     """Explains each number of an item.
 
@@ -107,7 +100,7 @@ def explain_numbers(state: State, rules: Rules) -> list[Explained]:
     rules
         The processor's settings.
     """
-    public = public_attributes(state)
+    public = figures_of(state)
     if state.key.entity_type in ("student", "tutor"):
         explained = [*_explain_windows(state, public, rules), _explain_health(state, public)]
     else:
@@ -116,12 +109,6 @@ def explain_numbers(state: State, rules: Rules) -> list[Explained]:
 
 
 # -- windows ----------------------------------------------------------------------------------------------------------
-
-
-def computed_at(state: State, moments: Sequence[int], rules: Rules) -> Plan:
-    """Computes the entity at these moments (epoch ms, none before its `as_of`), if no event arrives until then."""
-    states = [replace(state, as_of=moment) for moment in moments]
-    return plan(states, Arrivals.none([state.key] * len(states)), 0, rules)
 
 
 def _explain_windows(state: State, public: Mapping[str, Any], rules: Rules) -> list[Explained]:
@@ -145,8 +132,7 @@ def _explain_windows(state: State, public: Mapping[str, Any], rules: Rules) -> l
     report = state.registers.get(REPORTED)
     report_ends = {window.attribute: report.time + window.length for window in _WINDOWS if report and window.report}
     moments = sorted({*leaves.values(), *velocity_changes, *(end for end in report_ends.values() if end > as_of)})
-    after = computed_at(state, moments, rules).after
-    then = {moment: public_attributes(later) for moment, later in zip(moments, after, strict=True)}
+    then = dict(zip(moments, figures_at([state] * len(moments), moments, rules), strict=True))
     explained = [
         _explain_window(window, state, public, inside[window.attribute], leaves.get(window.attribute), then)
         for window in _WINDOWS
@@ -270,26 +256,3 @@ def _explain_rolled(state: State, public: Mapping[str, Any]) -> list[Explained]:
     why = dict.fromkeys(TOTALS_ATTRIBUTES[kind], source)
     why["first_session_success_rate"] = f"of {totals.first_outcomes} first sessions with a known outcome, {source}"
     return [Explained(name, public[name], why[name]) for name in TOTALS_ATTRIBUTES[kind]]
-
-
-# -- the next change --------------------------------------------------------------------------------------------------
-
-
-def why_due(state: State, due_at: int | None, rules: Rules) -> str:
-    """Says what happens at an item's `due_at` (epoch ms)."""
-    if due_at is None:
-        return "nothing changes by itself"
-    if state.alerts.outbox:
-        return "notifications wait to be published"
-    next_change = computed_at(state, [state.as_of], rules).next_change[0]
-    reminder = alerts.next_reminder(state.alerts, rules.alerts)
-    if next_change is not None and _second(next_change) == due_at:
-        return "the next fact leaves a window, or a health report grows older than one"
-    if reminder is not None and _second(reminder) == due_at:
-        return "an alert is told again"
-    return "what the processor has reckoned with its own settings"
-
-
-def _second(ms: int) -> int:
-    """Rounds up to the whole second, as `due_at` is stored."""
-    return ceil_div(ms, SECOND_MS) * SECOND_MS

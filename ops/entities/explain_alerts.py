@@ -13,7 +13,7 @@ from functions.entities.plan import Rules
 from functions.entities.registers import REPORTED
 from functions.entities.windows import DAYS_7
 from functions.model import HIGH_DEMAND, to_iso
-from ops.entities.explain import computed_at, public_attributes
+from ops.due import figures_at
 from ops.items import rows_of_facts
 
 
@@ -38,10 +38,10 @@ class AlertExplained:
 
 def explain_alerts(state: State, rules: Rules) -> list[AlertExplained]:
     """Explains each alert that an entity of its type can have, firing or not."""
-    (now,) = computed_at(state, [state.as_of], rules).after
+    (figures,) = figures_at([state], [state.as_of], rules)
     in_7_days = rows_of_facts(state).filter(pl.col("session") & (pl.col("time") > state.as_of - DAYS_7))
     counted_7d = int(in_7_days["weight"].sum())
-    entity = EntityFigures(state.key, public_attributes(now), state.registers, state.totals, counted_7d)
+    entity = EntityFigures(state.key, figures, state.registers, state.totals, counted_7d)
     explained = []
     for alert_type in alerts.ALERT_TYPES[state.key.entity_type]:
         firing, episodes = state.alerts.firing.get(alert_type), state.alerts.episodes.get(alert_type, Episodes())

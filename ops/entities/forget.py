@@ -1,4 +1,4 @@
-"""Erases a person: the item, quarantined records, and their records in batches that the mapping gave up.
+"""Erases a person: item, tail, wakes, quarantined records, and their records in batches that the mapping gave up.
 
 An object is removed only after the stream has accepted all records of other people in it, so a run may be interrupted
 and repeated at any point. Data elsewhere is not touched; `REMAINS` says what it is.
@@ -8,14 +8,16 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from botocore.exceptions import ClientError
 
 from functions.aws.parallel import chunks, in_parallel
 from functions.entities.attribute_values import Attributes
 from functions.entities.item import key_attributes
+from functions.entities.wakes import Rhythm
 from functions.model import EntityKey
+from ops.entities import forget_state
 from ops.items import plain_values
 from ops.quarantine import stored_objects
 from ops.quarantine.browse import event_of
@@ -31,8 +33,8 @@ REMAINS: Final = (
         "the item back: forget once more after that"
     ),
     (
-        "point-in-time recovery holds the table's former states, for up to 35 days, and the table's own stream its "
-        "changes for 24 hours; backups that were made on demand stay until somebody deletes them"
+        "point-in-time recovery holds the tables' former states, for up to 35 days, and the metrics table's own stream "
+        "its changes for 24 hours; backups that were made on demand stay until somebody deletes them"
     ),
     (
         "the functions' logs name whoever something failed for, and the notifier's whoever an alert was about, until "
@@ -53,6 +55,17 @@ REMAINS_OF: Final[Mapping[str, str]] = {
 """The same, for one type of person."""
 
 Status = Literal["found", "removed", "left", "mentioned"]
+
+
+class Places(NamedTuple):
+    """The tables."""
+
+    table: str
+    """The name of the metrics table."""
+    state_table: str
+    """The name of the internal table."""
+    rhythm: Rhythm
+    """Of the deployed processor: how many lanes it writes wakes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +111,9 @@ class Report:
     """What was found of a person, and what was done with it."""
 
     item: Item | None = None
+    state: forget_state.Traces = field(default_factory=forget_state.Traces)
+    """What the internal table holds."""
+    state_removed: bool = False
     traces: list[Trace] = field(default_factory=list)
 
     def only(self, *statuses: Status) -> list[Trace]:
@@ -109,20 +125,22 @@ def find(
     s3: Any,
     dynamodb: Any,
     bucket: str,
-    table: str,
+    places: Places,
     person: EntityKey,
     *,
     mentions: bool = False,
     report: Callable[[int, int], None] = lambda _objects, _all: None,
 ) -> Report:
-    """Searches the table and every version of every object of the quarantine for a person. Changes nothing.
+    """Searches the tables and every version of every object of the quarantine for a person. Changes nothing.
 
     Parameters
     ----------
     s3, dynamodb
         Clients of boto3's kind.
-    bucket, table
-        Names.
+    bucket
+        Its name.
+    places
+        The tables.
     person
         A student or a tutor.
     mentions
@@ -135,8 +153,8 @@ def find(
     ClientError, BotoCoreError
         When a call fails after the client's own retries.
     """
-    answer = dynamodb.get_item(TableName=table, Key=key_attributes(person), ConsistentRead=True)
-    found = Report(_item(answer.get("Item")))
+    answer = dynamodb.get_item(TableName=places.table, Key=key_attributes(person), ConsistentRead=True)
+    found = Report(_item(answer.get("Item")), forget_state.find(dynamodb, places.state_table, places.rhythm, person))
     versions = list(_versions(s3, bucket))
     for part in chunks(versions, READS_AT_ONCE):
         for version, body in zip(part, in_parallel(lambda version: _read(s3, bucket, version), part), strict=True):
@@ -152,7 +170,7 @@ def forget(
     dynamodb: Any,
     bucket: str,
     stream: str,
-    table: str,
+    places: Places,
     person: EntityKey,
     found: Report,
     *,
@@ -160,15 +178,18 @@ def forget(
 ) -> None:
     """Removes what was found.
 
-    The item is deleted last and without a condition, because a condition on its version would fail for a person with
-    many events. An event that arrives later makes a new item.
+    The item is deleted after the records, and without a condition, because a condition on its version would fail for a
+    person with many events. An event that arrives later makes a new item. The tail and the wakes come after the item:
+    without it no move writes the tail anew, no roll writes wakes anew, and nobody meets an item whose tail is gone.
 
     Parameters
     ----------
     s3, kinesis, dynamodb
         Clients of boto3's kind.
-    bucket, stream, table
+    bucket, stream
         Names.
+    places
+        The tables.
     person
         The person that was passed to `find`.
     found
@@ -180,6 +201,8 @@ def forget(
     ------
     ClientError, BotoCoreError
         When a call as a whole fails after the clients' own retries.
+    UserError
+        When a wake could not be written or deleted.
     """
     positions = [position for position, trace in enumerate(found.traces) if trace.status == "found"]
     for position in positions:
@@ -192,9 +215,14 @@ def forget(
             trace = replace(trace, status="removed")
         found.traces[position] = trace
         report(1, len(positions))
-    old = dynamodb.delete_item(TableName=table, Key=key_attributes(person), ReturnValues="ALL_OLD").get("Attributes")
-    if (item := _item(old)) is not None:
+    old = dynamodb.delete_item(TableName=places.table, Key=key_attributes(person), ReturnValues="ALL_OLD")
+    if (item := _item(old.get("Attributes"))) is not None:
         found.item = replace(item, removed=True)
+    # Searched again: until the item was gone the processor may have written a tail and wakes.
+    latest = forget_state.find(dynamodb, places.state_table, places.rhythm, person)
+    removed = forget_state.forget(dynamodb, places.state_table, person, latest)
+    if removed:
+        found.state, found.state_removed = removed, True
 
 
 def _item(attributes: Attributes | None) -> Item | None:

@@ -1,9 +1,10 @@
-"""Compares every item of the table with its own facts and registers, and rewrites on request the items that differ.
+"""Compares every item of the table with its own facts and registers, and rewrites on request what is wrong.
 
-The processor's core recomputes each item's public attributes, and those of its indexes, from the item's own facts and
-registers at its own `as_of`. Three things are not compared: alert states, which remember what was sent and which only
-the processor may judge; facts and registers, from which the rest is recomputed; and a rollup's figures, which come from
-other items and which the next rollup corrects.
+The processor's core recomputes each item's public attributes from the entity's own facts, those of head and tail, and
+its registers at its own `as_of`. Three things are not compared: alert states, which remember what was sent and which
+only the processor may judge; facts and registers, from which the rest is recomputed; and a rollup's figures, which come
+from other items and which the next rollup corrects. Nothing in an item tells its `last_updated` either: it must be a
+time, and not later than `as_of`, which moves on alone when time alone changes a figure.
 """
 
 import threading
@@ -15,23 +16,24 @@ from typing import Any, Final
 import polars as pl
 
 from functions.aws import clock
-from functions.aws.deadline import Deadline
 from functions.aws.parallel import chunks
 from functions.aws.retry import back_off
+from functions.aws.state_table import StateTable
 from functions.aws.table import MetricsTable
 from functions.entities.arrivals import Arrivals
-from functions.entities.attribute_values import Attributes, AttributeValue, differs, from_attribute, to_attribute
-from functions.entities.item import State, entity_key, parse, parse_due_at
+from functions.entities.attribute_values import AttributeValue, differs, from_attribute, to_attribute
+from functions.entities.item import State, entity_key, parse
 from functions.entities.plan import Rules, Write, plan
-from functions.model import SECOND_MS, EntityKey, to_iso
+from functions.model import MINUTE_MS, SECOND_MS, EntityKey, from_iso, to_iso
+from ops import due
 from ops.items import damaged_facts, facts_are_intact
+from ops.wholes import NO_DEADLINE, Tables, Whole, with_tails
 
 OVERDUE_SECONDS: Final = 900
-"""How long after its `due_at` an item counts as overdue: three of the roll's default intervals."""
+"""How late the roll may be before an item counts as overdue: three of the roll's default intervals."""
 
-_REMEMBERED: Final = frozenset({"alerts", "alert_episodes", "outbox", "version", "as_of"})
-"""Attributes that do not follow from facts, registers and `as_of`."""
-_DUE: Final = frozenset({"due_at", "due_partition"})
+_REMEMBERED: Final = frozenset({"alerts", "alert_episodes", "outbox", "version", "as_of", "facts", "tail", "moved"})
+"""Attributes that do not follow from facts, registers and `as_of`; how facts are divided depends on history."""
 _NOT_INTACT: Final = "the facts and the names that they refer to do not fit"
 _NOT_READABLE: Final = (
     *(KeyError, ValueError, TypeError, AttributeError, ArithmeticError),
@@ -39,7 +41,8 @@ _NOT_READABLE: Final = (
 )
 _REPAIRS_AT_ONCE: Final = 500
 _RACES: Final = 10
-_NO_DEADLINE: Final = Deadline(lambda: 2**31)
+_LONGEST_REPAIR_MS: Final = 15 * MINUTE_MS
+"""No wake is written for sooner, so that the roll that finds it finds what was repaired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +70,24 @@ class Differing:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """An item that this release cannot read or cannot recompute."""
+    """An item that this release cannot read or cannot recompute, or whose tail is missing or damaged."""
 
     key: EntityKey
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Overdue:
-    """An item that the roll should have processed."""
+    """An item that the roll should have changed."""
 
     key: EntityKey
     due_at: int
-    """Epoch seconds."""
+    """When a roll should have done it, epoch seconds."""
+    because: str
+    """What should have changed it."""
+    repaired: bool = False
+    problem: str = ""
+    """As of `Differing`."""
 
 
 @dataclass(slots=True)
@@ -94,8 +102,13 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Whether no item needs attention: a difference that was repaired does not."""
-        return not self.unreadable and not self.overdue and all(item.repaired for item in self.differing)
+        """Whether no item needs attention: what was repaired does not."""
+        return not self.unreadable and all(item.repaired for item in self.to_repair)
+
+    @property
+    def to_repair(self) -> list[Differing | Overdue]:
+        """What can be repaired."""
+        return [*self.differing, *self.overdue]
 
     def add(self, other: "Report") -> None:
         """Adds the result for another part of the table."""
@@ -107,7 +120,7 @@ class Report:
 
 def audit(
     dynamodb: Any,
-    table: str,
+    tables: Tables,
     rules: Rules,
     *,
     segments: int = 1,
@@ -120,14 +133,14 @@ def audit(
     ----------
     dynamodb
         A client of boto3's kind.
-    table
-        The metrics table's name.
+    tables
+        The tables' names.
     rules
         The processor's settings, on which the time of the next reminder depends.
     segments
         How many parts of the table to scan in parallel.
     overdue_seconds
-        How long an item may be due before it counts as overdue.
+        How late the roll may be before an item counts as overdue.
     report
         Called by the scanning threads with the number of items of each page.
 
@@ -135,16 +148,21 @@ def audit(
     ------
     ClientError, BotoCoreError
         When the table cannot be scanned.
+    UserError
+        When an item has a tail, and tails cannot be read.
     """
-    latest_due = clock.now_ms() // SECOND_MS - overdue_seconds
+    now_ms = clock.now_ms()
+    latest_ms = now_ms - overdue_seconds * SECOND_MS
     stopped = threading.Event()
 
     def scan(segment: int) -> Report:
         scanned = Report()
-        for page in dynamodb.get_paginator("scan").paginate(TableName=table, Segment=segment, TotalSegments=segments):
+        for page in dynamodb.get_paginator("scan").paginate(
+            TableName=tables.metrics, Segment=segment, TotalSegments=segments
+        ):
             if stopped.is_set():
                 break
-            scanned.add(examine(page["Items"], rules, latest_due))
+            scanned.add(examine(with_tails(page["Items"], tables, now_ms), rules, latest_ms))
             report(len(page["Items"]))
         return scanned
 
@@ -161,27 +179,28 @@ def audit(
     return whole
 
 
-def examine(items: Sequence[Attributes], rules: Rules, latest_due: int) -> Report:
-    """Compares items as a scan returns them. An item due at or before `latest_due` (epoch seconds) is overdue."""
+def examine(items: Sequence[Whole], rules: Rules, latest_ms: int) -> Report:
+    """Compares items. One that a roll at `latest_ms` (epoch ms) or before should have changed is overdue."""
     found = Report(items=len(items))
     states = []
-    for attributes in items:
-        key = entity_key(attributes)
+    for item in items:
+        key = entity_key(item.head)
+        if item.tail is None:
+            found.unreadable.append(Unreadable(key, f"its facts are not complete: {item.problem}"))
+            continue
         try:
-            state = parse(attributes)
-            due_at = parse_due_at(attributes)
-            if due_at is not None and due_at <= latest_due:
-                found.overdue.append(Overdue(key, due_at))
+            states.append(parse(item.head, item.tail))
         except _NOT_READABLE as error:
             found.unreadable.append(Unreadable(key, f"it cannot be read: {error!r}"))
-        else:
-            states.append(state)
+    sound = []
     for state, after in zip(states, _recomputed(states, rules), strict=True):
         if isinstance(after, State):
+            sound.append(state)
             if differences := _differences(state, after):
                 found.differing.append(Differing(state.key, state.as_of, differences))
         else:
             found.unreadable.append(Unreadable(state.key, f"it cannot be recomputed: {after!r}"))
+    found.overdue += [Overdue(state.key, at, because) for state, (at, because) in due.overdue(sound, latest_ms, rules)]
     return found
 
 
@@ -190,10 +209,10 @@ def _recomputed(states: Sequence[State], rules: Rules) -> list[State | BaseExcep
     if not states:
         return []
     try:
-        planned = plan(states, Arrivals.none([state.key for state in states]), 0, rules).after
+        recomputed = due.computed_at(states, [state.as_of for state in states], rules)
         return [
             after if facts_are_intact(state) else damaged_facts(_NOT_INTACT)
-            for after, state in zip(planned, states, strict=True)
+            for after, state in zip(recomputed, states, strict=True)
         ]
     except _NOT_READABLE as error:
         if len(states) == 1:
@@ -202,15 +221,25 @@ def _recomputed(states: Sequence[State], rules: Rules) -> list[State | BaseExcep
 
 
 def _differences(state: State, after: State) -> list[Difference]:
-    ignored = _REMEMBERED
-    if after.alerts != state.alerts:
-        ignored |= _DUE  # they follow from alerts that are judged again
-    expected = {**after.stored, "last_updated": to_attribute(to_iso(state.as_of))}
+    expected = {**after.stored, "last_updated": _last_updated(state)}
     return [
         Difference(name, _shown(state.stored.get(name)), _shown(expected.get(name)))
-        for name in sorted((state.stored.keys() | expected.keys()) - ignored)
+        for name in sorted((state.stored.keys() | expected.keys()) - _REMEMBERED)
         if differs(state.stored.get(name), expected.get(name))
     ]
+
+
+def _last_updated(state: State) -> AttributeValue:
+    """Returns an item's `last_updated` as it is stored, or its `as_of` when that is no time or is later."""
+    stored = state.stored.get("last_updated", {})
+    try:
+        at_ms = from_iso(stored["S"])
+    except (KeyError, ValueError, TypeError):
+        at_ms = None
+    # The index sorts it as text, so it must also be written as the processor writes it.
+    if at_ms is not None and at_ms <= state.as_of and stored["S"] == to_iso(at_ms):
+        return stored
+    return to_attribute(to_iso(state.as_of))
 
 
 def _shown(attribute: AttributeValue | None) -> Any:
@@ -222,57 +251,74 @@ def _shown(attribute: AttributeValue | None) -> Any:
 
 
 def repair(
-    differing: Sequence[Differing], table: str, rules: Rules, *, report: Callable[[int], None] = lambda _items: None
+    found: Sequence[Differing | Overdue],
+    tables: Tables,
+    rules: Rules,
+    *,
+    report: Callable[[int], None] = lambda _items: None,
 ) -> None:
     """Rewrites items as of now, by the processor's core and conditional write; sets their `repaired` and `problem`.
 
-    The write judges alerts, as every write does. New notifications stay in the outboxes; the next roll sends them.
+    The write judges alerts, as every write does. New notifications stay in the outboxes; a later roll sends them.
+    Before an item, wakes are written for all that will happen to it without an event: its own may have been lost.
 
     Parameters
     ----------
-    differing
+    found
         What `audit` has found.
-    table
-        The metrics table's name; the processor's own client reads and writes it.
+    tables
+        The tables' names; the processor's own client reads and writes them.
     rules
         The deployed processor's settings; with others alerts would be judged wrongly.
     report
         Called with the number of items that were processed.
     """
-    for part in chunks(differing, _REPAIRS_AT_ONCE):
-        problems = _rewrite([item.key for item in part], MetricsTable(table), rules)
+    if tables.state is None:
+        raise ValueError("wakes cannot be written to an internal table that is not known")
+    state_table = StateTable(tables.state)
+    table = MetricsTable(tables.metrics, state_table)
+    for part in chunks(found, _REPAIRS_AT_ONCE):
+        keys = list(dict.fromkeys(item.key for item in part))
+        problems = _rewrite(keys, table, state_table, rules)
         for item in part:
             item.problem = problems.get(item.key, "")
             item.repaired = not item.problem
         report(len(part))
 
 
-def _rewrite(keys: Sequence[EntityKey], table: MetricsTable, rules: Rules) -> dict[EntityKey, str]:
+def _rewrite(
+    keys: Sequence[EntityKey], table: MetricsTable, state_table: StateTable, rules: Rules
+) -> dict[EntityKey, str]:
     """Reads, plans and writes until no race is lost; returns by key why an item could not be rewritten."""
     problems: dict[EntityKey, str] = {}
     for attempt in range(_RACES):
         if attempt:
             back_off(attempt)
-        read = table.read(keys, _NO_DEADLINE)
+        now_ms = clock.now_ms()
+        read = table.read(keys, now_ms, NO_DEADLINE)
         problems |= read.failed
         # Do not recreate an item that was deleted meanwhile.
         states = [state for state in read.states.values() if state.version]
-        if not states:
+        earliest_ms = now_ms + _LONGEST_REPAIR_MS
+        planned = plan(states, Arrivals.none([state.key for state in states]), now_ms, earliest_ms, rules)
+        writes = [_repairing(state, after, now_ms) for state, after in zip(states, planned.after, strict=True)]
+        new = due.all_wakes([write.after for write in writes], now_ms, earliest_ms, rules)
+        refused = state_table.put_wakes(new, NO_DEADLINE)
+        problems |= {key: reason for wake, reason in refused.items() for key in wake.entities}
+        writes = [write for write in writes if write.before.key not in problems]
+        if not writes:
             return problems
-        now_ms = clock.now_ms()
-        planned = plan(states, Arrivals.none([state.key for state in states]), now_ms, rules)
-        writes = [planned.writes.get(entity) or _renewed(state, now_ms) for entity, state in enumerate(states)]
-        written = table.write(writes, _NO_DEADLINE)
-        problems |= {states[position].key: reason for position, reason in written.failed.items()}
-        keys = [states[position].key for position in sorted(written.lost)]
+        written = table.write(writes, NO_DEADLINE)
+        problems |= {writes[position].before.key: reason for position, reason in written.failed.items()}
+        keys = [writes[position].before.key for position in sorted(written.lost)]
         if not keys:
             return problems
     return problems | dict.fromkeys(keys, f"{_RACES} races in a row were lost to the processor; try again")
 
 
-def _renewed(state: State, now_ms: int) -> Write:
-    """Returns a write that changes only when the item was written; the processor itself never makes one."""
-    version, as_of = state.version + 1, max(now_ms, state.as_of)
+def _repairing(before: State, after: State, now_ms: int) -> Write:
+    """Returns the write of an operator: it is made, and moves `last_updated`, also where nothing else differs."""
+    version, as_of = before.version + 1, max(now_ms, before.as_of)
     when = {"version": version, "as_of": as_of, "last_updated": to_iso(as_of)}
-    stored = state.stored | {name: to_attribute(value) for name, value in when.items()}
-    return Write.of(state, replace(state, version=version, as_of=as_of, stored=stored))
+    stored = after.stored | {name: to_attribute(value) for name, value in when.items()}
+    return Write.of(before, replace(after, version=version, as_of=as_of, stored=stored))

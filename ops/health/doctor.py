@@ -6,14 +6,13 @@ Nothing is written. `probe` tries what reading cannot show.
 from collections.abc import Mapping
 from typing import Final
 
-from functions.aws.due_index import DUE_INDEX
+from functions.aws.state_table import StateTable
 from functions.model import HOUR_MS, MINUTE_MS, to_iso
 from ops import aws, function_logs
 from ops.health import lag
 from ops.health.check_results import PUT_BACK, Findings
 from ops.health.cloudwatch import is_local, metrics, newest_line
 from ops.health.lag import Limits
-from ops.metrics_table import MetricsTable
 from ops.target import Target
 
 _TOPICS: Final = {"critical": "CriticalTopicArn", "warning": "WarningTopicArn", "info": "InfoTopicArn"}
@@ -29,9 +28,10 @@ def examine(target: Target, now_ms: int) -> Findings:
     lag.mapping(findings, target)
     last = _log(findings, target, now_ms)
     _metrics(findings, target, environment, last, now_ms)
-    _table(findings, target)
+    _table(findings, target, "table", target.name("table"))
+    _internal_table(findings, target)
     _function(findings, target, "roll's function", "roll")
-    _schedule(findings, target, "roll's schedule", "roll", rests_without=DUE_INDEX)
+    _schedule(findings, target, "roll's schedule", "roll")
     lag.roll(findings, target, limits, now_ms)
     if "RollupFunctionName" in target.outputs:
         _function(findings, target, "rollup's function", "rollup")
@@ -130,9 +130,8 @@ def _metrics(
             findings.wrong(part, said, "look at the function's logging configuration; " + PUT_BACK)
 
 
-def _table(findings: Findings, target: Target) -> None:
-    part, name = "table", target.name("table")
-    with findings.checking(part):
+def _table(findings: Findings, target: Target, part: str, name: str) -> None:
+    with findings.checking(part, table=name):
         dynamodb = target.client("dynamodb")
         table = dynamodb.describe_table(TableName=name)["Table"]
         indexes = {
@@ -147,16 +146,24 @@ def _table(findings: Findings, target: Target) -> None:
             findings.ok(part, said, indexes=sorted(indexes))
 
 
-def _schedule(findings: Findings, target: Target, part: str, kind: str, rests_without: str | None = None) -> None:
-    name, table = f"{target.name(kind)}-schedule", target.name("table")
+def _internal_table(findings: Findings, target: Target) -> None:
+    """Checks the table of tails and wakes: whether it is there, and whether it can be read."""
+    part, function = "internal table", target.name("function")
+    with findings.checking(part):
+        name = aws.deployed_config(function).state_table_name
+        with findings.checking(part, table=name):
+            StateTable(name).lanes_ever(0)  # only reads: nothing is kept for 0 lanes
+            _table(findings, target, part, name)
+
+
+def _schedule(findings: Findings, target: Target, part: str, kind: str) -> None:
+    name = f"{target.name(kind)}-schedule"
     with findings.checking(part, schedule=name):
         schedule = target.client("scheduler").get_schedule(Name=name)
         state, expression = schedule["State"], schedule["ScheduleExpression"]
         figures = {"state": state, "expression": expression}
         if state == "ENABLED":
             findings.ok(part, f"{name} is enabled, {expression}", **figures)
-        elif rests_without and rests_without not in MetricsTable(target.client("dynamodb"), table).indexes:
-            findings.skipped(part, f"it rests, as there is no {rests_without}", **figures)
         else:
             findings.wrong(part, f"{name} is {state}: what changes by time alone stands still", PUT_BACK, **figures)
 

@@ -3,20 +3,17 @@
 Each check adds findings for its part and reads only. `Limits` says from when on a part is too far behind.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from functions.aws.due_index import DUE_INDEX, DueItem, due_items
-from functions.aws.parallel import chunks
-from functions.entities.item import key_attributes, parse_outbox
-from functions.model import MINUTE_MS, SECOND_MS, EntityKey, from_datetime, to_iso
+from functions.aws.state_table import StateTable
+from functions.model import MINUTE_MS, SECOND_MS, from_datetime, to_iso
 from ops import aws, function_logs
-from ops.health import audit
+from ops.health import audit, due_wakes
 from ops.health.check_results import Findings
 from ops.health.cloudwatch import is_local, logged_number, metrics, newest_line
-from ops.metrics_table import MetricsTable
+from ops.health.due_wakes import DueWakes
 from ops.quarantine import stored_objects
 from ops.target import Target
 
@@ -28,11 +25,6 @@ _ROLLUP: Final = "RolledUp"
 
 _RECENT_MS: Final = 15 * MINUTE_MS
 """The span of CloudWatch's metrics that is looked at."""
-_MOST_DUE: Final = 5_000
-"""Of each partition of the due index no more items are counted."""
-_MOST_OUTBOXES: Final = 500
-_KEYS_A_READ: Final = 100  # BatchGetItem
-_READS: Final = 5
 _MOST_OBJECTS: Final = 10_000
 _BAD_RESULTS: Final = ("PROBLEM", "FAILED")
 
@@ -44,7 +36,7 @@ class Limits:
     age_minutes: int = 10
     """How long records may wait on the stream."""
     overdue_minutes: int = audit.OVERDUE_SECONDS // 60
-    """How long items may be due for the roll."""
+    """How long wakes may be due."""
     unsent_minutes: int = 15
     """How long notifications may wait to be put on the bus."""
     rollup_minutes: int = 45
@@ -162,38 +154,37 @@ def last_batch(findings: Findings, target: Target, now_ms: int) -> None:
 
 
 def roll(findings: Findings, target: Target, limits: Limits, now_ms: int) -> None:
-    """Checks which items the roll should have looked at, and which notifications of theirs wait to be sent."""
+    """Checks which wakes the roll should have looked at, and which notifications wait to be sent."""
     part, table, function = "roll", target.name("table"), target.name("function")
-    dynamodb = target.client("dynamodb")
     with findings.checking(part):
-        if DUE_INDEX not in MetricsTable(dynamodb, table).indexes:
-            findings.skipped(part, "the table has no DueIndex (dueIndexEnabled), so the roll rests")
-            return
-        due = Due.read(dynamodb, table, aws.deployed_rules(function).due_partitions, now_ms)
-        _judge_due(findings, due, limits, now_ms)
-        _judge_unsent(findings, _oldest_unsent(dynamodb, table, due.keys), limits, now_ms)
+        config = aws.deployed_config(function)
+        with findings.checking(part, table=config.state_table_name):
+            due = due_wakes.read(StateTable(config.state_table_name), config.rules.rhythm, now_ms)
+            _judge_due(findings, due, limits, now_ms)
+            with findings.checking("outboxes", table=table):
+                oldest_ms = due_wakes.oldest_unsent(target.client("dynamodb"), table, due.suspects)
+                _judge_unsent(findings, oldest_ms, limits, now_ms)
 
 
-def _judge_due(findings: Findings, due: "Due", limits: Limits, now_ms: int) -> None:
-    since_ms = due.since_ms
+def _judge_due(findings: Findings, due: DueWakes, limits: Limits, now_ms: int) -> None:
+    since_ms, do = due.since_ms, "see docs/operations.md, roll-missing, overdue-wakes and roll-failures"
     figures = {
-        "due": due.number,
+        "due_wakes": due.number,
+        "entities": due.entities,
         "all_counted": due.complete,
         "since": None if since_ms is None else to_iso(since_ms),
+        "unreadable": due.unreadable,
     }
-    if since_ms is None:
-        findings.ok("roll", "nothing is due", **figures)
-        return
-    number = f"{due.number:,}{'' if due.complete else ' or more'} items"
-    said = f"{number} are due, the first for {long(now_ms - since_ms)}"
-    is_wrong = now_ms - since_ms > limits.overdue_minutes * MINUTE_MS
-    findings.judge(
-        "roll",
-        f"{said}: their numbers are too high" if is_wrong else said,
-        "see docs/operations.md, roll-missing and overdue-items",
-        is_wrong=is_wrong,
-        **figures,
-    )
+    said, is_late = "no wake is due", False
+    if since_ms is not None:
+        is_late = now_ms - since_ms > limits.overdue_minutes * MINUTE_MS
+        number = f"{due.number:,}{'' if due.complete else ' or more'} wakes"
+        said = f"{number} are due, of {due.entities:,} entities, the first for {long(now_ms - since_ms)}"
+        if is_late:
+            said += ": counts are too high"
+    if due.unreadable:
+        said += f"; {due.unreadable:,} wakes cannot be read"
+    findings.judge("roll", said, do, is_wrong=is_late or due.unreadable > 0, **figures)
 
 
 def _judge_unsent(findings: Findings, oldest_ms: int | None, limits: Limits, now_ms: int) -> None:
@@ -209,51 +200,6 @@ def _judge_unsent(findings: Findings, oldest_ms: int | None, limits: Limits, now
         is_wrong=is_wrong,
         oldest=to_iso(oldest_ms),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """The items that are due for the roll."""
-
-    number: int
-    complete: bool
-    """Whether all of them were counted."""
-    since_ms: int | None
-    """When the first of them was due, epoch ms; None when nothing is due."""
-    keys: Sequence[EntityKey]
-    """The items that have been due longest."""
-
-    @classmethod
-    def read(cls, dynamodb: Any, table: str, partitions: int, now_ms: int) -> "Due":
-        """Reads all partitions of the due index, each up to `_MOST_DUE` items."""
-        due: list[DueItem] = []
-        complete = True
-        for partition in range(partitions):
-            pages = due_items(dynamodb, table, partition, now_ms // SECOND_MS, _MOST_DUE)
-            part = [item for page in pages for item in page]
-            complete = complete and len(part) < _MOST_DUE
-            due += part
-        due.sort(key=lambda item: (item.due_at, item.key))
-        keys = [item.key for item in due[:_MOST_OUTBOXES]]
-        return cls(len(due), complete, due[0].due_at * SECOND_MS if due else None, keys)
-
-
-def _oldest_unsent(dynamodb: Any, table: str, keys: Sequence[EntityKey]) -> int | None:
-    """Returns the time of the oldest notification in these items' outboxes, epoch ms.
-
-    Due items are enough: an item with a notification in its outbox is always due.
-    """
-    times: list[int] = []
-    for part in chunks(keys, _KEYS_A_READ):
-        wanted = [key_attributes(key) for key in part]
-        for _ in range(_READS):
-            answer = dynamodb.batch_get_item(RequestItems={table: {"Keys": wanted, "ProjectionExpression": "outbox"}})
-            for attributes in answer["Responses"].get(table, ()):
-                times += [notification.made_at for notification in parse_outbox(attributes)]
-            wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
-            if not wanted:
-                break
-    return min(times, default=None)
 
 
 def rollup(findings: Findings, target: Target, limits: Limits, now_ms: int) -> None:

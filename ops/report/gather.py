@@ -13,6 +13,7 @@ from ops.report.read_alerts import read_timeline
 from ops.report.read_batches import read_throughput
 from ops.report.read_quarantine import read_quarantine
 from ops.report.read_table import TableSummary
+from ops.wholes import Tables, with_tails
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Sources:
     dynamodb: Any
     s3: Any
     logs: Any
-    table: str
+    tables: Tables
     bucket: str
     processor: str
     notifier: str | None
@@ -82,11 +83,11 @@ def gather(
         When something cannot be read. A function that has not logged yet is no error.
     """
     summary = TableSummary(now_ms, rules, most.shown)
-    for page in sources.dynamodb.get_paginator("scan").paginate(TableName=sources.table):
-        summary.add(page["Items"])
+    for page in sources.dynamodb.get_paginator("scan").paginate(TableName=sources.tables.metrics):
+        summary.add(with_tails(page["Items"], sources.tables, now_ms))
         report(len(page["Items"]), None)
     return Report(
-        sources.table,
+        sources.tables.metrics,
         now_ms,
         summary.table(),
         read_timeline(sources.logs, sources.notifier, summary.firing, alerts_since_ms, most.episodes),

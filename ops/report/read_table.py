@@ -12,6 +12,7 @@ from functions.entities.attribute_values import Attributes
 from functions.model import DAY_MS, from_iso
 from ops import items
 from ops.report.data import DAYS, HEALTH_STEP, Balance, Entity, Episode, Firing, Health, Table
+from ops.wholes import Whole
 
 NOT_READABLE: Final = (KeyError, ValueError, TypeError, AttributeError)
 """What an item or a log line of another release raises where it is read."""
@@ -47,12 +48,12 @@ class TableSummary:
         self.firing: dict[str, Episode] = {}
         """Every alert that fires now, by its episode_id."""
 
-    def add(self, page: Sequence[Attributes]) -> None:
+    def add(self, page: Sequence[Whole]) -> None:
         """Adds a page of the table."""
         daily = self._daily_sessions(page)
-        for position, attributes in enumerate(page):
+        for position, item in enumerate(page):
             try:
-                self._add(attributes, daily.get(position, ()))
+                self._add(item.head, daily.get(position, ()))
             except NOT_READABLE:
                 self._unreadable += 1
 
@@ -79,12 +80,12 @@ class TableSummary:
         else:
             self._unreported += 1
 
-    def _daily_sessions(self, page: Sequence[Attributes]) -> dict[int, list[int]]:
+    def _daily_sessions(self, page: Sequence[Whole]) -> dict[int, list[int]]:
         """Returns the sessions in each of the last `DAYS` times 24 hours, by the item's position in the page.
 
-        Items without facts that can be read are left out.
+        Items without facts are left out, and those of which head or tail cannot be read.
         """
-        rows = items.rows_of_stored_facts(page, NOT_READABLE)
+        rows = items.rows_of_stored_facts([(item.head, item.tail) for item in page], NOT_READABLE)
         day = DAYS - 1 - (self._now_ms - pl.col("time")) // DAY_MS
         counted = (
             rows.lazy()

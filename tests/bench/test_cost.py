@@ -4,25 +4,26 @@ import pytest
 
 from bench import cost
 from bundle.code import ROOT
-from proof.metered import INDEXES, READ, TABLE
+from proof.metered import INDEXES, READ, STATE, TABLE
 
 
 @pytest.fixture(scope="module")
 def small() -> tuple[cost.Quantities, cost.Quantities, cost.RollQuantities]:
-    with cost.bench(facts=5) as bench:
-        return bench.measure(100, batches=2), bench.measure(1_000, batches=1), bench.measure_roll(60, hours=2)
+    with cost.bench(facts=5, roll_minutes=60) as bench:
+        return bench.measure(100, batches=2), bench.measure(1_000, batches=1), bench.measure_roll(days=1)
 
 
-def test_every_write_is_billed_to_the_table_and_to_the_index_that_says_when(
+def test_every_write_is_billed_to_the_table_and_wakes_to_the_internal_one(
     small: tuple[cost.Quantities, cost.Quantities, cost.RollQuantities],
 ) -> None:
     by_hundred, _, _ = small
     assert by_hundred.events == 200
     assert by_hundred.written > 0
     assert by_hundred.units[TABLE] >= by_hundred.written
-    # last_updated is a key and changes with an item's first write in a batch; clearing its outbox follows at once.
-    assert by_hundred.units["LastUpdatedIndex"] >= 2 * (by_hundred.written - by_hundred.alerts)
-    assert by_hundred.index_units == sum(by_hundred.units[name] for name in INDEXES)
+    # A score that changes moves its entry; one that stays moves nothing.
+    assert 0 < by_hundred.index_units == sum(by_hundred.units[name] for name in INDEXES) < by_hundred.written
+    # Events of ten minutes are woken for by two or three rolls for each of the three windows.
+    assert 2 * 3 <= by_hundred.units[STATE] / by_hundred.batches <= 2 * (3 * 3 + 2)
     assert by_hundred.units[READ] > 0
     assert by_hundred.log_bytes > 2 * cost.LAMBDA_LINES_BYTES
 
@@ -39,7 +40,10 @@ def test_time_moves_every_fact_through_several_windows(
 ) -> None:
     _, _, rolled = small
     assert 1 < rolled.written < 6
-    assert rolled.write_units > rolled.written
+    assert rolled.table_units >= rolled.written
+    assert rolled.index_units == 0, "no health score changes by time alone"
+    assert 0 < rolled.wake_units < rolled.written
+    assert rolled.write_units == rolled.table_units + rolled.index_units + rolled.wake_units
 
 
 def test_dollars_are_quantities_times_prices() -> None:
@@ -47,11 +51,11 @@ def test_dollars_are_quantities_times_prices() -> None:
         events=1_000_000,
         batches=10_000,
         written=0,
-        units={TABLE: 2_000_000, "DueIndex": 1_000_000, READ: 4_000_000},
+        units={TABLE: 2_000_000, "EntityTypeHealthIndex": 1_000_000, STATE: 200_000, READ: 4_000_000},
         alerts=1_000_000,
         log_bytes=cost.GB,
     )
-    rolled = cost.RollQuantities(written=0, write_units=1, read_units=1)
+    rolled = cost.RollQuantities(written=0, table_units=0.5, index_units=0.25, wake_units=0.25, read_units=1)
     paid = cost.dollars(100, events, rolled, cost.Assumptions(ms_per_event={100: 1.0}, emails=2))
     assert paid == pytest.approx(
         {
@@ -59,6 +63,7 @@ def test_dollars_are_quantities_times_prices() -> None:
             "Lambda": 0.002 + 1_000 * 0.0000166667,
             "table writes": 1.25,
             "index writes": 0.625,
+            "wakes": 0.125,
             "reads": 0.5,
             "alerts": 1.0 + 0.5 + 40,
             "logs": 0.5,

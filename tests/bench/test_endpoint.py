@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from bench.endpoint import Endpoint
 
-TABLE = "metrics"
+TABLE, STATE = "metrics", "state"
 KEY = {"entity_id": {"S": "stu_1"}, "entity_type": {"S": "student"}}
 ITEM: dict[str, dict[str, Any]] = {**KEY, "version": {"N": "1"}, "facts": {"B": b"\x00\x01"}}
 INSERT = f"INSERT INTO \"{TABLE}\" VALUE {{'entity_id': ?, 'entity_type': ?, 'version': ?, 'facts': ?}}"
@@ -86,9 +86,56 @@ def test_a_table_is_restored_and_others_are_left_alone(endpoint: Endpoint) -> No
     endpoint.keep()
     for table in (TABLE, "other"):
         dynamodb.put_item(TableName=table, Item={**KEY, "version": {"N": "7"}})
+    dynamodb.put_item(TableName=STATE, Item=WAKE)
     endpoint.restore(TABLE)
     assert [item["version"] for item in endpoint.items_of(TABLE)] == [{"N": "1"}]
     assert [item["version"] for item in endpoint.items_of("other")] == [{"N": "7"}]
+    assert endpoint.items_of(STATE) == [WAKE]
+    endpoint.restore("other", STATE)
+    assert endpoint.items_of("other") == endpoint.items_of(STATE) == []
+
+
+WAKE: dict[str, dict[str, Any]] = {"pk": {"S": "wake#1"}, "sk": {"S": "000000000300#0123"}, "expires": {"N": "600"}}
+
+
+def test_wakes_are_put_deleted_and_found_by_lane_and_moment(endpoint: Endpoint) -> None:
+    dynamodb = client(endpoint, "dynamodb")
+    later, elsewhere = WAKE | {"sk": {"S": "000000000600#0123"}}, WAKE | {"pk": {"S": "wake#2"}}
+
+    def due(after: str) -> list[Any]:
+        query = {"ExpressionAttributeValues": {":lane": WAKE["pk"], ":after": {"S": after}}}
+        found: list[Any] = dynamodb.query(
+            TableName=STATE, KeyConditionExpression="pk = :lane AND sk < :after", **query
+        )["Items"]
+        return found
+
+    def write(*requests: dict[str, Any]) -> None:
+        answer = dynamodb.batch_write_item(RequestItems={STATE: requests})
+        assert answer["UnprocessedItems"] == {}
+
+    write(*({"PutRequest": {"Item": each}} for each in (later, WAKE, elsewhere)))
+    assert due("000000000301") == [WAKE]
+    assert due("000000000601") == [WAKE, later]
+    write({"DeleteRequest": {"Key": {name: WAKE[name] for name in ("pk", "sk")}}})
+    assert due("000000000601") == [later]
+    usage = endpoint.used()
+    assert usage.calls == {"BatchWriteItem": 2, "Query": 3}
+    assert (usage.wakes_written, usage.state_write_units, usage.write_units) == (4, 4, 4)
+    assert (usage.items_written, usage.read_units) == (0, 1.5)
+    with pytest.raises(ClientError, match="26 requests in a call, allowed: 1 to 25"):
+        write(*({"PutRequest": {"Item": WAKE | {"sk": {"S": str(each)}}}} for each in range(26)))
+    with pytest.raises(ClientError, match="KeyConditionExpression"):
+        dynamodb.query(
+            TableName=STATE, KeyConditionExpression="pk = :lane", ExpressionAttributeValues={":lane": WAKE["pk"]}
+        )
+
+
+def test_the_number_of_lanes_is_put_and_read(endpoint: Endpoint) -> None:
+    dynamodb = client(endpoint, "dynamodb")
+    lanes = {"pk": {"S": "lanes"}, "sk": {"S": "most"}}
+    assert "Item" not in dynamodb.get_item(TableName=STATE, Key=lanes)
+    dynamodb.put_item(TableName=STATE, Item=lanes | {"lanes": {"N": "4"}})
+    assert dynamodb.get_item(TableName=STATE, Key=lanes)["Item"]["lanes"] == {"N": "4"}
 
 
 def test_pages_go_to_segments_by_turns(endpoint: Endpoint, tmp_path: Path) -> None:

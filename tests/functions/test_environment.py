@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from functions import environment
+from functions.entities import wakes
 from functions.entities.alerts import AlertRules
 from functions.entities.plan import Rules
+from functions.entities.wakes import Rhythm
+from functions.model import MINUTE_MS
 
 NAMES = {variable.name: "any" for variable in environment.RESOURCES}
 
@@ -16,7 +19,14 @@ def test_thresholds_and_alert_rules_are_the_same_with_the_same_defaults() -> Non
     assert {variable.name.lower(): variable.default for variable in environment.THRESHOLDS} == {
         item.name: item.default for item in fields(AlertRules)
     }
-    assert Rules().due_partitions == environment.DUE_PARTITIONS.default
+
+
+def test_the_rhythm_and_its_variables_have_the_same_defaults_and_limits() -> None:
+    default = Rules().rhythm
+    assert default == Rhythm()
+    assert default.interval_ms // MINUTE_MS == environment.ROLL_INTERVAL.default
+    assert default.lanes == environment.LANES.default
+    assert environment.LANES.high == wakes.MOST_LANES
 
 
 def test_a_variable_that_no_function_reads_is_refused() -> None:

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from functions.model import to_iso
+from functions.entities.wakes import Wake, attributes_of
+from functions.model import EntityKey, to_iso
 from tests.helpers.deployment import ENVIRONMENT, NOW
 
 FUNCTION, ROLL, ROLLUP, NOTIFIER = "iops-processor", "iops-roll", "iops-rollup", "iops-notifier"
@@ -28,7 +29,7 @@ OUTPUTS: Final = {
         for severity in ("critical", "warning", "info")
     },
 }
-INDEXES = ("EntityTypeHealthIndex", "LastUpdatedIndex", "DueIndex")
+INDEXES = ("EntityTypeHealthIndex", "LastUpdatedIndex")
 MINUTE_MS = 60_000
 
 Answer = Any
@@ -61,6 +62,7 @@ class Account:
             NOTIFIER: [],
         }
         """By function: when and what."""
+        self._metrics_table = self.table(*INDEXES)
         self.answers: dict[str, Answer] = {
             "describe_stream_summary": {"StreamDescriptionSummary": {"StreamStatus": "ACTIVE"}},
             "get_function_configuration": {
@@ -71,8 +73,9 @@ class Account:
             "list_event_source_mappings": {"EventSourceMappings": [self.mapping()]},
             "filter_log_events": self._filter,
             "get_metric_data": self.figures(age=[1_000.0], calls=[3.0], arrived=[100.0], records=[100.0]),
-            "describe_table": self.table(*INDEXES),
+            "describe_table": self._describe,
             "query": {"Items": []},
+            "get_item": {},
             "scan": {"Items": []},
             "batch_get_item": {"Responses": {TABLE: []}},
             "get_schedule": {"State": "ENABLED", "ScheduleExpression": "rate(5 minutes)"},
@@ -103,6 +106,9 @@ class Account:
         """A table with these indexes."""
         made = [{"IndexName": name, "IndexStatus": "ACTIVE"} for name in indexes]
         return {"Table": {"TableStatus": "ACTIVE", "GlobalSecondaryIndexes": made}}
+
+    def _describe(self, *, TableName: str) -> dict[str, Any]:
+        return self.table() if TableName == ENVIRONMENT["STATE_TABLE_NAME"] else self._metrics_table
 
     @staticmethod
     def figures(**values: list[float]) -> Callable[..., Any]:
@@ -141,27 +147,22 @@ class Account:
         """A client of boto3's kind; stands where `aws.client` does."""
         return _Client(self)
 
-    def due(self, *items: tuple[str, int]) -> None:
-        """Makes students of these ids due since so many minutes; all are in one partition."""
+    def due(self, *wakes: tuple[str, int]) -> None:
+        """Makes a wake for each of these students, due since so many minutes; all are in one lane."""
+        stored = [
+            attributes_of(Wake(0, (NOW - minutes * MINUTE_MS) // 1_000, (EntityKey("student", name),)))
+            for name, minutes in wakes
+        ]
 
         def query(*, ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:
-            first = ExpressionAttributeValues[":partition"] == {"S": "0"}
-            return {
-                "Items": [
-                    {
-                        "entity_type": {"S": "student"},
-                        "entity_id": {"S": name},
-                        "due_at": {"N": str((NOW - minutes * MINUTE_MS) // 1_000)},
-                    }
-                    for name, minutes in items
-                    if first
-                ]
-            }
+            lane, after = (ExpressionAttributeValues[name]["S"] for name in (":lane", ":after"))
+            found = [each for each in stored if each["pk"]["S"] == lane and each["sk"]["S"] < after]
+            return {"Items": sorted(found, key=lambda each: str(each["sk"]["S"]))}
 
         self.answers["query"] = query
 
     def unsent(self, minutes: int) -> None:
-        """Makes one of the items that are due wait with a notification of so many minutes ago."""
+        """Makes one of the entities that are due wait with a notification of so many minutes ago."""
         alert = {"alert_id": "one", "alert_type": "low_health_score", "timestamp": to_iso(NOW - minutes * MINUTE_MS)}
         told = {"S": json.dumps(alert)}
         self.answers["batch_get_item"] = {"Responses": {TABLE: [{"outbox": {"L": [told]}}, {}]}}

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from functions.entities.attribute_values import from_attribute
+from functions.entities.wakes import Rhythm
 from functions.environment import written
-from functions.model import Record, from_iso
+from functions.model import SECOND_MS, Record, from_iso
 from functions.processor import handler, roll
 from functions.rollup import handler as rollup
 from proof.invocation import context, process
@@ -21,9 +22,10 @@ ENVIRONMENT = {
     **written(
         {
             "DYNAMODB_TABLE_NAME": "iops-dashboard-metrics",
+            "STATE_TABLE_NAME": "iops-dashboard-state",
             "EVENT_BUS_NAME": "iops-dashboard-alerts",
             "QUARANTINE_BUCKET_NAME": "iops-dashboard-quarantine",
-            "DUE_PARTITIONS": "16",
+            "WAKE_LANES": "4",
             "POWERTOOLS_METRICS_NAMESPACE": "iops-dashboard",
             "POWERTOOLS_SERVICE_NAME": "processor",
         }
@@ -100,6 +102,11 @@ class Deployment:
     def roll(self) -> dict[str, int | bool]:
         rolled: dict[str, int | bool] = roll.lambda_handler({}, self.context)
         return rolled
+
+    def next_roll(self) -> dict[str, int | bool]:
+        """Lets the clock go on to the first roll that finds all that is due now and what was just written; calls it."""
+        self.clock.ms = Rhythm().next_roll(self.clock.ms + self.remaining_ms) * SECOND_MS
+        return self.roll()
 
     def rollup(self) -> dict[str, int]:
         rolled_up: dict[str, int] = rollup.lambda_handler({}, self.context)

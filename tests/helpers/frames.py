@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from functions.entities import absorb, facts, open_facts
 from functions.entities.fact_columns import NOTHING, FactColumns, Hour, facts_of, hours_of
-from functions.entities.facts import CALL, FAILURE, SESSION, SUCCESS, UNKNOWN, Fact
+from functions.entities.facts import CALL, FAILURE, SESSION, SUCCESS, UNKNOWN, Fact, NewFact
 from functions.model import DAY_MS, HOUR_MS
 from tests.helpers.deployment import NOW
 
@@ -100,10 +100,10 @@ def things_of(facts: pl.DataFrame, folded: pl.DataFrame = NO_HOURS) -> pl.DataFr
     rating_sum = pl.col("rating").fill_null(0).cast(pl.Int64)
     rating_count = pl.col("rating").is_not_null().cast(pl.Int64)
     rows = facts.select(
-        "entity", session, "time", "last", weight=pl.lit(1, pl.Int64), rating_sum=rating_sum, rating_count=rating_count
+        "entity", session, "time", weight=pl.lit(1, pl.Int64), rating_sum=rating_sum, rating_count=rating_count
     )
     sums = ("weight", "rating_sum", "rating_count")
-    return pl.concat([rows, folded.select("entity", session, "time", pl.col("time").alias("last"), *sums)])
+    return pl.concat([rows, folded.select("entity", session, "time", *sums)])
 
 
 @dataclass
@@ -114,7 +114,7 @@ class Taken:
     folded_before: dict[int, int] = field(default_factory=dict)
     changed: set[int] = field(default_factory=set)
     too_late: list[tuple[int, int]] = field(default_factory=list)
-    news: dict[int, list[Fact]] = field(default_factory=dict)
+    news: dict[int, list[NewFact]] = field(default_factory=dict)
     repeated: dict[int, int] = field(default_factory=dict)
 
     @property

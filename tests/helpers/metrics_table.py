@@ -5,7 +5,8 @@ from typing import Any
 
 from functions.entities.attribute_values import Attributes
 from functions.model import DAY_MS, HOUR_MS, to_iso
-from tests.helpers.deployment import NOW, deployed, event_json
+from ops.wholes import Tables, Whole, with_tails
+from tests.helpers.deployment import ENVIRONMENT, NOW, deployed, event_json
 
 TABLE = "metrics"
 KEYS_ONLY = {"ProjectionType": "KEYS_ONLY"}
@@ -76,14 +77,44 @@ def events() -> list[bytes]:
 
 def stored(*payloads: bytes) -> list[Attributes]:
     """The items that these events make at `NOW`."""
+    return [whole.head for whole in wholes(*payloads)]
+
+
+def wholes(*payloads: bytes) -> list[Whole]:
+    """The items that these events make at `NOW`, with their tails."""
     with deployed() as made:
         assert made.deliver(*payloads) == []
-        return list(made.aws.items.values())
+        tables = Tables(ENVIRONMENT["DYNAMODB_TABLE_NAME"], ENVIRONMENT["STATE_TABLE_NAME"])
+        return with_tails(list(made.aws.items.values()), tables, NOW)
+
+
+def make_state_table(dynamodb: Any, name: str, stored: Sequence[Attributes] = ()) -> None:
+    """Makes the internal table, and puts what it holds."""
+    keys = {"pk": "HASH", "sk": "RANGE"}
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
+    )
+    for each in stored:
+        dynamodb.put_item(TableName=name, Item=each)
 
 
 def make_table(dynamodb: Any, name: str) -> None:
     """Makes an empty table with the key of the metrics table, without indexes."""
     keys = {"entity_id": "HASH", "entity_type": "RANGE"}
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
+    )
+
+
+def make_state_table(dynamodb: Any, name: str) -> None:
+    """Makes an empty table with the key of the internal table."""
+    keys = {"pk": "HASH", "sk": "RANGE"}
     dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",

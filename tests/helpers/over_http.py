@@ -1,6 +1,7 @@
 """Real AWS clients whose requests are answered in this process: what they send and get are the bytes of AWS's protocol.
 
-For the three JSON operations of the processor. Bodies are read and written here by the standard library alone.
+For the JSON operations of the processor, one call each. Bodies are read and written here by the standard library
+alone.
 """
 
 import base64

@@ -2,14 +2,16 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 
-from functions.aws import clock
+from functions.aws import clients, clock
 from ops import aws
 from ops.target import Target
+from proof.invocation import nothing_kept
 from tests.helpers.account import OUTPUTS, Account
 from tests.helpers.deployment import NOW
 
@@ -35,12 +37,14 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Account:
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     """An account in memory in place of AWS, at `NOW`."""
     made = Account()
     monkeypatch.setattr(aws, "client", made.client)
+    monkeypatch.setattr(clients, "make", made.client)
     monkeypatch.setattr(clock, "now_ms", lambda: NOW)
-    return made
+    with nothing_kept():
+        yield made
 
 
 @pytest.fixture

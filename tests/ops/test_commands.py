@@ -21,7 +21,7 @@ from local.ministack import ROOT, LocalAws
 from ops import aws
 from ops.quarantine import redrive
 from tests.helpers.deployment import ENVIRONMENT, NOW, deployed, event_json
-from tests.helpers.metrics_table import make_table
+from tests.helpers.metrics_table import make_state_table, make_table
 from tests.helpers.ops_command import ops, said
 from tests.helpers.quarantine_objects import data, delivered, given_up, quarantined
 
@@ -388,7 +388,7 @@ def test_audit_tells_what_is_overdue(table: Any, monkeypatch: pytest.MonkeyPatch
     table.delete_item(TableName=TABLE, Key={"entity_id": {"S": "stu_1"}, "entity_type": {"S": "student"}})
     result = ops(*AUDIT)
     assert result.exit_code == 1
-    assert f"overdue tutor tut_1: due {to_iso(NOW + 7 * DAY_MS)}" in result.stdout
+    assert f"overdue tutor tut_1: due {to_iso(NOW + 7 * DAY_MS)}, the next fact leaves a window" in result.stdout
     assert "1 are overdue" in result.stdout
     assert "see whether its schedule is enabled" in result.stdout
 
@@ -410,6 +410,7 @@ def test_the_commands_against_a_local_aws(ministack: LocalAws, items: list[dict[
     for key, body in (quarantined(b'{"event_type": "odd"}', 1), given_up(delivered(data(4), 4))):
         s3.put_object(Bucket="ops-quarantine", Key=key, Body=body)
     make_table(dynamodb, "ops-metrics")
+    make_state_table(dynamodb, ENVIRONMENT["STATE_TABLE_NAME"])
     for item in items:
         dynamodb.put_item(TableName="ops-metrics", Item=item)
     trust = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda"}}]}

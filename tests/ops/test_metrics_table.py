@@ -111,7 +111,7 @@ def test_only_those_with_alerts() -> None:
 
 def test_the_indexes_that_can_be_read(account: Account, table: MetricsTable) -> None:
     assert table.indexes == {HEALTH}
-    made = account.table(HEALTH, LAST_UPDATED, "DueIndex")
+    made = account.table(HEALTH, LAST_UPDATED, "Another")
     for position, status in enumerate(("CREATING", "UPDATING", "DELETING")):
         made["Table"]["GlobalSecondaryIndexes"][position]["IndexStatus"] = status
     account.answers["describe_table"] = made

@@ -3,7 +3,7 @@
 from typing import Any
 
 from components.metrics_store import MetricsStore
-from proof.metered import INDEXES, READ, TABLE, MeteredAws, item_size, write_units
+from proof.metered import INDEXES, READ, STATE, TABLE, MeteredAws, item_size, write_units
 from tests.helpers.recorded_program import record
 
 _SMALL: dict[str, Any] = {
@@ -12,8 +12,6 @@ _SMALL: dict[str, Any] = {
     "health_score": {"N": "85"},
     "last_updated": {"S": "2026-11-23T10:00:00.000Z"},
     "sessions_7d": {"N": "3"},
-    "due_partition": {"S": "4"},
-    "due_at": {"N": "1795428000"},
 }
 
 
@@ -29,21 +27,21 @@ def test_sizes_are_those_of_the_developer_guide() -> None:
 
 def test_a_new_item_bills_the_table_and_each_index_that_has_its_key() -> None:
     assert write_units(None, _SMALL) == {TABLE: 1, **dict.fromkeys(INDEXES, 1)}
-    undue = {name: value for name, value in _SMALL.items() if not name.startswith("due_")}
-    assert write_units(None, undue)["DueIndex"] == 0
+    keyless = {name: value for name, value in _SMALL.items() if name != "health_score"}
+    assert write_units(None, keyless) == {TABLE: 1}
 
 
-def test_an_index_bills_one_write_for_what_it_projects_and_two_for_its_key() -> None:
-    counted = {**_SMALL, "sessions_7d": {"N": "4"}}
-    assert write_units(_SMALL, counted) == {TABLE: 1, "EntityTypeHealthIndex": 1, "LastUpdatedIndex": 1}
-    later = {**_SMALL, "last_updated": {"S": "2026-11-23T10:01:00.000Z"}}
-    assert write_units(_SMALL, later) == {TABLE: 1, "EntityTypeHealthIndex": 1, "LastUpdatedIndex": 2}
-    internal = {**_SMALL, "facts": {"B": bytes(24)}}
-    assert write_units(_SMALL, internal) == {TABLE: 1}
+def test_an_index_of_keys_bills_nothing_while_its_key_stays_and_two_writes_when_it_changes() -> None:
+    for name, value in (("sessions_7d", {"N": "4"}), ("last_updated", {"S": "2026-11-23T10:01:00.000Z"})):
+        assert write_units(_SMALL, {**_SMALL, name: value}) == {TABLE: 1}
+    worse = {**_SMALL, "health_score": {"N": "42"}}
+    assert write_units(_SMALL, worse) == {TABLE: 1, "EntityTypeHealthIndex": 2}
+    keyless = {name: value for name, value in _SMALL.items() if name != "health_score"}
+    assert write_units(_SMALL, keyless) == write_units(keyless, _SMALL) == {TABLE: 1, "EntityTypeHealthIndex": 1}
 
 
 def test_a_write_bills_the_larger_of_both_sizes() -> None:
-    large = {**_SMALL, "facts": {"B": bytes(5_000)}}
+    large = {**_SMALL, "facts": {"B": bytes(5_120)}}
     assert write_units(large, _SMALL)[TABLE] == write_units(_SMALL, large)[TABLE] == 6
 
 
@@ -55,10 +53,54 @@ def test_reads_bill_four_kilobytes_a_unit_and_a_missing_item_too() -> None:
     assert aws.units == {READ: 2 + 1}
 
 
-def test_the_indexes_are_those_of_the_program() -> None:
+def test_wakes_bill_the_internal_table_by_the_larger_of_before_and_after() -> None:
+    aws = MeteredAws()
+    dynamodb = aws.client("dynamodb")
+
+    def units(request: dict[str, Any]) -> int:
+        aws.units.clear()
+        dynamodb.batch_write_item(RequestItems={"state": [request]})
+        assert set(aws.units) <= {STATE}
+        return aws.units[STATE]
+
+    key = {"pk": {"S": "wake#0"}, "sk": {"S": "1"}}
+    small, large = ({"PutRequest": {"Item": {**key, "entities": {"S": "x" * size}}}} for size in (900, 1_500))
+    assert [units(small), units(large), units(small), units(small)] == [1, 2, 2, 1]
+    assert units({"DeleteRequest": {"Key": key}}) == 1
+
+
+def test_each_page_of_a_query_bills_four_kilobytes_a_unit_and_one_at_least() -> None:
+    aws = MeteredAws()
+    dynamodb = aws.client("dynamodb")
+
+    def units() -> int:
+        aws.units.clear()
+        query = {
+            "KeyConditionExpression": "pk = :lane AND sk < :after",
+            "ExpressionAttributeValues": {":lane": {"S": "wake#0"}, ":after": {"S": "9"}},
+        }
+        for _ in dynamodb.get_paginator("query").paginate(TableName="state", **query):
+            pass
+        return aws.units[READ]
+
+    assert units() == 1
+    key = {"pk": {"S": "wake#0"}, "sk": {"S": "1"}}
+    dynamodb.batch_write_item(
+        RequestItems={"state": [{"PutRequest": {"Item": {**key, "entities": {"S": "x" * 5_000}}}}]}
+    )
+    assert units() == 2
+
+
+def test_the_index_is_what_the_program_has_on_by_default() -> None:
     recorded = record(lambda: MetricsStore("metrics", {"name_prefix": "iops"}))
-    declared = {}
-    for index in recorded.one("aws:dynamodb/table:Table").inputs["globalSecondaryIndexes"]:
-        keys = tuple(key["attributeName"] for key in index["keySchemas"])
-        declared[index["name"]] = (keys, tuple(index.get("nonKeyAttributes") or ()))
+    (table,) = (
+        made.inputs
+        for made in recorded.of_type("aws:dynamodb/table:Table")
+        if made.inputs.get("globalSecondaryIndexes")
+    )
+    declared = {
+        index["name"]: tuple(key["attributeName"] for key in index["keySchemas"])
+        for index in table["globalSecondaryIndexes"]
+    }
     assert declared == INDEXES
+    assert {index["projectionType"] for index in table["globalSecondaryIndexes"]} == {"KEYS_ONLY"}

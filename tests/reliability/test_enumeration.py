@@ -7,6 +7,8 @@ from proof.faults import KINDS
 from proof.world import EVERY_ALERT, world
 
 CALLS = enumeration.calls()
+FIRST_CALLS = CALLS.index("get_item")
+"""The calls of the delivery and the first rollup: the roll's begin with `get_item`."""
 every_call = pytest.mark.parametrize("index", range(len(CALLS)), ids=[f"{i}-{call}" for i, call in enumerate(CALLS)])
 
 
@@ -19,6 +21,11 @@ def test_the_batch_calls_everything_that_the_processor_can_call() -> None:
 def test_a_call_that_fails_in_any_way_changes_nothing_in_the_end(index: int) -> None:
     for kind in KINDS[CALLS[index]]:
         enumeration.run(index, kind)
+
+
+@pytest.mark.parametrize("index", range(FIRST_CALLS))
+def test_a_roll_may_come_at_its_moment_before_any_call(index: int) -> None:
+    enumeration.let_a_roll_come(index)
 
 
 @every_call

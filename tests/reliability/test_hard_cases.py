@@ -15,7 +15,7 @@ import pytest
 
 from functions.aws.observability import logger
 from functions.aws.quarantine import PREFIX
-from functions.model import DAY_MS, HOUR_MS, SECOND_MS
+from functions.model import DAY_MS, HOUR_MS, SECOND_MS, ceil_div, to_iso
 from functions.processor.roll import RollIncomplete
 from proof.mapping import StreamRecord
 from proof.world import BEGINNING, World, public_items, world
@@ -89,6 +89,7 @@ def test_two_processes_that_interleave_call_by_call() -> None:
 
 def test_one_process_paused_between_read_and_write_for_longer_than_the_others_whole_life() -> None:
     with world() as here:
+        here.remaining_ms = 4 * HOUR_MS
         put(here, call("c1"), health(80, BEGINNING - 2 * HOUR_MS))
 
         def a_long_pause() -> None:
@@ -109,6 +110,7 @@ def test_a_process_paused_before_its_write_does_not_undo_what_the_roll_has_let_f
     with world() as here:
         put(here, *(call(f"c{each}", BEGINNING - 13 * DAY_MS) for each in range(3)))
         deliver(here)
+        here.remaining_ms = 3 * DAY_MS
         put(here, health(90))
 
         def two_days() -> None:
@@ -355,15 +357,16 @@ def test_mixed_time_zones() -> None:
         put(here, *(event("ib_call_logged", text, student_id="stu_1") for text in ZONES))
         latest = health(50, "2026-11-22T23:30:00-10:00")
         put(here, latest, health(60, ZONES[1]), health(70, "2026-11-23T12:00:00+05:00"))
-        put(here, *(session("s1", text) for text in ("2026-11-16T11:00:01+01:00", "2026-11-16T12:00:00+01:00")))
+        put(here, *(session("s1", text) for text in ("2026-11-16T12:10:01+01:00", "2026-11-16T12:20:00+01:00")))
         here.settle()
+        assert to_iso(here.now_ms) == "2026-11-23T11:10:00.000Z"
         now = public_items(here.memory)[STUDENT]
         assert now["ib_calls_7d"] == 1, "one call without an id, its time written in four ways"
         assert (now["health_score"], now["reported"]["reported_at"]) == (50, "2026-11-23T09:30:00.000Z")
         assert now["sessions_7d"] == 1
         here.now_ms += SECOND_MS
         here.settle()
-        assert public_items(here.memory)[STUDENT]["sessions_7d"] == 0, "its earliest event counts, of 10:00:01 UTC"
+        assert public_items(here.memory)[STUDENT]["sessions_7d"] == 0, "its earliest event counts, of 11:10:01 UTC"
         here.check()
 
 
@@ -481,6 +484,7 @@ def test_eventbridge_down_for_an_hour() -> None:
         assert told(here) == []
         assert len(item(here, STUDENT)["outbox"]) == 3
         here.aws.choose = down()
+        here.now_ms += HOUR_MS + 5 * MINUTE_MS  # the longest that a roll puts off what it could not send
         here.roll()
         sent = told(here)
         story = [(alert["status"], alert["severity"]) for alert in sent if alert["entity_id"] == "stu_1"]
@@ -500,7 +504,7 @@ def test_eventbridge_takes_alerts_and_its_answers_are_lost_for_an_hour() -> None
             here.mapping.drain()
             here.roll()
             here.now_ms += 5 * MINUTE_MS
-        assert len(told(here)) == 13
+        assert len(told(here)) == 1 + 4, "by the rolls after 5, 10, 20 and 40 minutes"
         assert len({alert["alert_id"] for alert in told(here)}) == 1
         here.settle()
         here.check()
@@ -535,10 +539,11 @@ def test_while_dynamodbs_answers_are_lost_what_it_has_written_is_found_there() -
         here.aws.choose = down(WRITE, how="answer lost")
         deliver(here)
         assert here.mapping.pending() == records
-        written = here.memory.writes()
+        written, wakes = here.memory.calls["statement"], dict(here.memory.state)
         deliver(here)
         assert (here.mapping.pending(), here.mapping.on_failure) == ([], {})
-        assert here.memory.writes() == written + 1, "only the outbox was emptied"
+        assert here.memory.calls["statement"] == written + 1, "only the outbox was emptied"
+        assert here.memory.state == wakes
         here.settle()
         here.check()
 
@@ -619,7 +624,18 @@ def test_a_batch_of_ten_thousand_on_one_entity() -> None:
         assert here.mapping.invocations == 1
         assert here.mapping.pending() == []
         assert here.memory.calls["batch_get_item"] == 1
-        assert here.memory.writes() == 3, "student and tutor, and the student's outbox once it is told"
+        assert here.memory.calls["statement"] == 3, "student and tutor, and the student's outbox once it is told"
+        windows = {0: (7, 14, 30), 1: (7, 14, 30), 2: (7, 14)}  # of sessions begun and ended, of calls
+        leave = {
+            BEGINNING - (each % 900) * HOUR_MS // 2 + days * DAY_MS
+            for each in range(10_000)
+            for days in windows[each % 3]
+        }
+        moments = [moment for moment in leave if moment > BEGINNING]
+        moments += [BEGINNING, BEGINNING + DAY_MS]  # the notification's and the reminder's
+        rolls = {ceil_div(max(moment, BEGINNING + here.remaining_ms), 5 * MINUTE_MS) for moment in moments}
+        assert len(here.memory.state) == len(rolls), "a wake for each roll, of both entities"
+        assert here.memory.calls["batch_write_item"] == ceil_div(len(here.memory.state), 25)
         here.settle()
         assert public_items(here.memory)[STUDENT]["sessions_30d"] == 600
         assert public_items(here.memory)[TUTOR]["sessions_30d"] == 600
@@ -796,7 +812,7 @@ def test_an_item_in_an_unknown_format_version_is_refused_and_left_untouched(vers
         assert errors()
 
         here.now_ms += 8 * DAY_MS
-        with pytest.raises(RollIncomplete, match=f"1 of 3 due items failed.*format version {version}"):
+        with pytest.raises(RollIncomplete, match=f"1 of 3 due entities failed.*format version {version}"):
             here.roll()
         assert here.memory.items[STUDENT] == unknown
         assert public_items(here.memory)["student", "stu_2"]["ib_calls_7d"] == 0

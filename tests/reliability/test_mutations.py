@@ -4,7 +4,7 @@ Each variant is what a published design for this stack does, or one slip of the 
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -12,26 +12,37 @@ from typing import Any
 import polars as pl
 import pytest
 
-from functions.aws import bus, table, update
+from functions.aws import bus, config, state_table, table, update
 from functions.aws.clients import client
 from functions.aws.deadline import Deadline
-from functions.entities import absorb, facts, plan, registers, totals
-from functions.entities.alerts import Notification
+from functions.entities import absorb, facts, plan, registers, totals, wakes
+from functions.entities.alerts import AlertRules, Alerts, Notification
 from functions.entities.arrivals import Arrivals, gather
 from functions.entities.fact_columns import FactColumns
-from functions.entities.facts import Fact
+from functions.entities.facts import CALL, SESSION, Fact, NewFact
 from functions.entities.item import attributes_of
 from functions.entities.plan import Write
 from functions.entities.registers import FirstSession
 from functions.entities.totals import Totals
+from functions.entities.wakes import Wake
 from functions.model import Event
-from functions.processor import handler
+from functions.processor import handler, roll
 from functions.rollup import sums
 from functions.rollup.sums import KEY
-from proof import schedules
+from proof import enumeration, schedules
 from proof.world import Violation
 
 MOST_SEEDS = 60
+ROLL = "get_item"
+"""The first call of a roll, which no other function makes."""
+
+
+@pytest.fixture(autouse=True)
+def calls_of_the_variant() -> Iterator[None]:
+    """A variant may make other calls than the processor itself."""
+    enumeration.calls.cache_clear()
+    yield
+    enumeration.calls.cache_clear()
 
 
 def caught() -> str:
@@ -44,9 +55,34 @@ def caught() -> str:
     return ""
 
 
+def caught_by_enumeration(begin: str = "batch_get_item") -> str:
+    """What the enumeration of faults, from the first call of an operation on, says of the first that does harm; nothing
+    when none does."""
+    first = enumeration.calls().index(begin)
+    for index, kind in enumeration.cases():
+        if index < first:
+            continue
+        try:
+            enumeration.run(index, kind)
+        except Violation as violation:
+            return str(violation)
+    return ""
+
+
+def caught_as_a_roll_comes() -> str:
+    """What is said when a roll comes at its moment before one of the calls of a delivery."""
+    for index in range(enumeration.calls().index(ROLL)):
+        try:
+            enumeration.let_a_roll_come(index)
+        except Violation as violation:
+            return str(violation)
+    return ""
+
+
 def test_the_processor_itself_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{__name__}.MOST_SEEDS", 5)
     assert not caught()
+    assert not caught_as_a_roll_comes()
 
 
 def test_unconditional_writes_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,8 +101,8 @@ def test_unconditional_writes_are_caught(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_missing_outbox_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_outbox(*arguments: Any) -> Any:
-        attributes = attributes_of(*arguments)
+    def without_outbox(*arguments: Any, **named: Any) -> Any:
+        attributes = attributes_of(*arguments, **named)
         attributes.pop("outbox", None)
         return attributes
 
@@ -183,4 +219,96 @@ def test_a_first_session_that_stays_as_it_was_first_told_is_caught(monkeypatch: 
 
     first = registers.first
     monkeypatch.setattr(registers, "first", stays)
+    assert caught()
+
+
+# -- wakes ------------------------------------------------------------------------------------------------------------
+
+
+def test_wakes_that_are_written_after_the_items_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def items_first(self: update._Commit) -> None:
+        monkeypatch.setattr(update._Commit, "_write_wakes", lambda _: None)
+        try:
+            run(self)
+        finally:
+            monkeypatch.setattr(update._Commit, "_write_wakes", write_wakes)
+        write_wakes(self)
+
+    run, write_wakes = update._Commit.run, update._Commit._write_wakes
+    monkeypatch.setattr(update._Commit, "run", items_first)
+    assert caught()
+    assert caught_by_enumeration()
+
+
+def test_items_that_are_written_though_their_wakes_were_refused_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hopeful(self: state_table.StateTable, new: Sequence[Wake], deadline: Deadline) -> dict[Wake, str]:
+        put_wakes(self, new, deadline)
+        return {}
+
+    put_wakes = state_table.StateTable.put_wakes
+    monkeypatch.setattr(state_table.StateTable, "put_wakes", hopeful)
+    assert caught()
+    assert caught_by_enumeration()
+
+
+@pytest.mark.parametrize("kind", [SESSION, CALL])
+def test_a_wake_for_each_window_but_the_last_is_caught(monkeypatch: pytest.MonkeyPatch, kind: int) -> None:
+    windows = {**wakes._WINDOWS, kind: wakes._WINDOWS[kind][:-1]}
+    monkeypatch.setattr(wakes, "_WINDOWS", windows)
+    assert caught()
+
+
+def test_an_earlier_time_that_wakes_nobody_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_unknown(news: Iterable[NewFact], as_of: int) -> Iterable[int]:
+        return of_facts([each for each in news if each.known is None], as_of)
+
+    of_facts = wakes.of_facts
+    monkeypatch.setattr(wakes, "of_facts", of_unknown)
+    assert caught()
+
+
+def test_a_report_that_wakes_nobody_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakes, "of_report", lambda *_: iter(()))
+    assert caught()
+
+
+def test_an_outbox_that_wakes_nobody_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_reminders(before: Alerts, after: Alerts, rules: AlertRules, now_ms: int) -> Iterable[int]:
+        return of_alerts(before._replace(outbox=()), after._replace(outbox=()), rules, now_ms)
+
+    of_alerts = wakes.of_alerts
+    monkeypatch.setattr(wakes, "of_alerts", of_reminders)
+    assert caught_by_enumeration()
+
+
+def test_a_roll_that_deletes_wakes_before_items_are_written_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def delete_first(group: Sequence[Wake], progress: roll._Progress, deadline: Deadline) -> update.Outcome:
+        state_table.StateTable(config.config().state_table_name).delete_wakes(group, deadline)
+        return bring_up_to_date(group, progress, deadline)
+
+    bring_up_to_date = roll._bring_up_to_date
+    monkeypatch.setattr(roll, "_bring_up_to_date", delete_first)
+    assert caught_by_enumeration(begin=ROLL)
+
+
+def test_a_roll_that_does_not_wake_again_what_failed_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def done(group: Any, outcome: update.Outcome, *rest: Any) -> None:
+        finish(group, update.Outcome(), *rest)
+
+    finish = roll._finish
+    monkeypatch.setattr(roll, "_finish", done)
+    assert caught_by_enumeration(begin=ROLL)
+
+
+def test_a_wake_for_a_moment_at_which_the_process_may_still_run_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def at_once(states: Any, arrivals: Any, now_ms: int, _: int, *rest: Any) -> Any:
+        return planned(states, arrivals, now_ms, now_ms, *rest)
+
+    planned = plan.plan
+    monkeypatch.setattr(update, "plan", at_once)
+    assert caught_as_a_roll_comes()
+
+
+def test_a_roll_that_reads_fewer_lanes_than_are_written_to_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_table.StateTable, "lanes_ever", lambda *_: 2)
     assert caught()

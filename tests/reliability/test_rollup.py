@@ -164,6 +164,7 @@ def test_a_rollup_that_is_paused_while_another_lives_does_not_put_the_clock_back
     with world(EVERY_ALERT) as here:
         put(here, completion("s1", BEGINNING - 7 * DAY_MS + MINUTE_MS, subject="algebra"))
         here.mapping.drain()
+        here.remaining_ms = 2 * HOUR_MS
 
         def an_hour() -> None:
             here.now_ms += HOUR_MS

@@ -27,7 +27,7 @@ from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.events.fields import RULES
 from functions.model import DAY_MS, HOUR_MS, EntityKey, to_iso
 from proof.oracle import Rules
-from proof.world import BEGINNING, EVERY_ALERT, World, world
+from proof.world import BEGINNING, EVERY_ALERT, STATE, World, world
 from tests.helpers.deployment import Deployment, deployed, record
 from tests.helpers.faulty_aws import Faults, down
 from tests.helpers.hard_cases import stored_bytes
@@ -115,6 +115,10 @@ class Calls:
     def statements(self) -> list[dict[str, Any]]:
         return [each for call in self.of("batch_execute_statement") for each in call["Statements"]]
 
+    def wakes(self) -> list[dict[str, Any]]:
+        requests = [each for call in self.of("batch_write_item") for each in call["RequestItems"][STATE]]
+        return [each["PutRequest"]["Item"] for each in requests if "PutRequest" in each]
+
 
 @contextmanager
 def noted(here: World) -> Iterator[Calls]:
@@ -141,15 +145,15 @@ def noted(here: World) -> Iterator[Calls]:
 
 
 @contextmanager
-def one_partition() -> Iterator[None]:
-    """What is due comes in the same order whatever it is called."""
-    with mock.patch.dict("os.environ", DUE_PARTITIONS="1"):
+def one_lane() -> Iterator[None]:
+    """Wakes are in the same lane whatever their entities are called."""
+    with mock.patch.dict("os.environ", WAKE_LANES="1"):
         yield
 
 
 def life_of(text: str) -> tuple[Calls, World]:
     """Entities that are all called so are made, change, alert, and fade away."""
-    with world() as here, one_partition(), noted(here) as calls:
+    with world() as here, one_lane(), noted(here) as calls:
         for day in range(2):
             for data in events_saying(text, here.now_ms):
                 here.put(text, data)
@@ -175,7 +179,7 @@ def renamed(value: Any, text: str) -> Any:
             return value
 
 
-HASHED = {"facts", "first_session", "due_partition", "alerts"}
+HASHED = {"facts", "first_session", "alerts"}
 """Attributes with a hash of what the entity or its sessions are called."""
 
 
@@ -202,6 +206,14 @@ def test_what_a_record_says_is_a_value_wherever_it_goes(text: str, plain: tuple[
         assert found["alerts"]["M"].keys() == item["alerts"]["M"].keys()
         for attribute in item.keys() - HASHED:
             assert from_attribute(found[attribute]) == renamed(from_attribute(item[attribute]), text), attribute
+
+    # In wakes it is one of the ids; their keys have a hash of it.
+    assert [from_attribute(wake["entities"]) for wake in calls.wakes()] == [
+        renamed(from_attribute(wake["entities"]), text) for wake in expected_calls.wakes()
+    ]
+    for wake in calls.wakes():
+        assert wake["pk"]["S"] == "wake#0"
+        assert re.fullmatch(r"\d{12}#[0-9a-f]{16}", wake["sk"]["S"])
 
     # On the bus it is inside a value of the Detail.
     assert len(here.memory.events) == len(expected.memory.events)
@@ -259,7 +271,7 @@ def logged(level: str) -> Iterator[tuple[Deployment, Faults, Logs]]:
         handler.setStream(logs.stream)
         logger.setLevel(level)
         try:
-            with mock.patch("functions.aws.clients.make", faults.client), one_partition():
+            with mock.patch("functions.aws.clients.make", faults.client), one_lane():
                 yield deployment, faults, logs
         finally:
             logger.setLevel(level_before)

@@ -10,14 +10,17 @@ from rich.console import Console
 from rich.text import Text
 
 from functions.aws import clock
+from functions.aws.config import Config
 from functions.entities.plan import Rules
 from functions.model import EntityKey, ceil_div
 from ops import aws, printing
+from ops.aws import UserError
 from ops.entities import entity
 from ops.entities.entity import Portrait
 from ops.options import Output, OutputOption, TypeArgument
 from ops.running import targeted
 from ops.target import Target
+from ops.wholes import Tables, with_tails
 
 _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 _CHART_ROWS: Final = 4
@@ -37,14 +40,16 @@ def command(
     target: Target,
     kind: TypeArgument,
     entity_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, such as stu_1.")],
-    facts: Annotated[bool, typer.Option("--facts", help="List the sessions and calls that its item holds.")] = False,
+    facts: Annotated[bool, typer.Option("--facts", help="List the sessions and calls that are kept of it.")] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say why each number is what it is, and when it changes.")
     ] = False,
     table: Annotated[str | None, typer.Option(metavar="NAME", help="The metrics table.")] = None,
     function: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The processor's function, whose thresholds the explanation goes by."),
+        typer.Option(
+            metavar="NAME", help="The processor's function, whose settings are read: thresholds, and where tails are."
+        ),
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -59,9 +64,14 @@ def command(
     Example: iops entity student stu_1 --explain --stack prod
     """
     table = target.name("table", table, "--table")
-    item = entity.read(target.client("dynamodb"), table, EntityKey(kind, entity_id))
-    rules = _rules(target, function) if explain or output is Output.JSON else None
-    portrait = entity.portray(item, rules or Rules(), clock.now_ms(), deployed=rules is not None)
+    head = entity.read(target.client("dynamodb"), table, EntityKey(kind, entity_id))
+    config = _config(target, function, warn=explain or output is Output.JSON)
+    now_ms = clock.now_ms()
+    items = with_tails([head], Tables(table, config.state_table_name if config else None), now_ms)
+    if not items:
+        raise UserError(f"the {kind} {entity_id} was removed while it was read", 1)
+    rules = config.rules if config else Rules()
+    portrait = entity.portray(items[0], rules, now_ms, deployed=config is not None)
     if output is Output.JSON:
         printing.print_json(dataclasses.asdict(portrait))
         return
@@ -75,19 +85,20 @@ def command(
         _print_facts(console, portrait)
 
 
-def _rules(target: Target, function: str | None) -> Rules | None:
+def _config(target: Target, function: str | None, *, warn: bool) -> Config | None:
     """Reads the deployed settings; None, for the default ones, without a function or the permission to read it."""
     if not function and not target.known():
         return None
     name = target.name("function", function, "--function")
     try:
-        return aws.deployed_rules(name)
+        return aws.deployed_config(name)
     except ClientError as error:
         if not aws.is_denied(error):
             raise
-        printing.messages().print(
-            f"warning: {aws.explain(error, target.names)}; the default thresholds are shown", markup=False
-        )
+        if warn:
+            printing.messages().print(
+                f"warning: {aws.explain(error, target.names)}; the default thresholds are shown", markup=False
+            )
         return None
 
 
@@ -247,6 +258,7 @@ def _print_facts(console: Console, portrait: Portrait) -> None:
             "rating",
             "outcome",
             "identity",
+            "part",
             right=("rating",),
             whole=("kind", "time (UTC)", "leaves (UTC)", "identity"),
         )
@@ -261,6 +273,7 @@ def _print_facts(console: Console, portrait: Portrait) -> None:
                 printing.number(fact.rating),
                 fact.outcome if fact.kind == "session" else "-",
                 fact.id,
+                "tail" if fact.in_tail else "head",
             )
         printing.print_whole(console, rows)
     if portrait.folded:

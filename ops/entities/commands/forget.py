@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from functions.model import EntityKey, EntityType
-from ops import printing
+from ops import aws, printing
 from ops.aws import UserError
 from ops.entities import forget
 from ops.options import Output, OutputOption, entity_type
@@ -50,10 +50,14 @@ def command(
     stream: Annotated[
         str | None, typer.Option(metavar="NAME", help="The stream, to which other people's records go back.")
     ] = None,
+    function: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The processor's function, whose settings name the internal table."),
+    ] = None,
     execute: Annotated[bool, typer.Option("--execute", help="Do it; without this nothing is changed.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Erase a student's or a tutor's item and their quarantined records.
+    """Erase a student's or a tutor's item, tail and wakes, and their quarantined records.
 
     Says what it would remove; with --execute it removes it, and says what remains elsewhere and for how long. Every
     object of the quarantine is read, former versions included. Of a batch that was given up, the other people's records
@@ -64,7 +68,7 @@ def command(
 
     Example: iops forget student stu_1 --stack prod --execute
     """
-    table = target.name("table", table, "--table")
+    places = _places(target, table, function)
     bucket = target.name("bucket", bucket, "--bucket")
     stream = target.name("stream", stream, "--stream")
     if not 1 <= len(person_id.encode(errors="surrogateescape")) <= _LONGEST_ID_BYTES:
@@ -72,31 +76,41 @@ def command(
     key = EntityKey(person, person_id)
     with printing.progress("searching") as move:
         found = forget.find(
-            target.client("s3"), target.client("dynamodb"), bucket, table, key, mentions=mentions, report=move
+            target.client("s3"), target.client("dynamodb"), bucket, places, key, mentions=mentions, report=move
         )
-    if found.item is None and not found.traces:
-        raise UserError(
-            f"there is nothing of the {person} {person_id} in the table {table} and the bucket {bucket}: check the "
-            "type and the id, in which capitals count",
-            1,
-        )
+    if found.item is None and not found.traces and not found.state:
+        where = f"the tables {places.table} and {places.state_table} and the bucket {bucket}"
+        check = "check the type and the id, in which capitals count"
+        raise UserError(f"there is nothing of the {person} {person_id} in {where}: {check}", 1)
     if execute:
-        _remove(target, found, key, bucket, stream, table, output)
+        _remove(target, found, key, bucket, stream, places, output)
     else:
         _show(found, key, output, executed=False, complete=True)
-    if found.only("left"):
+    if found.only("left") or found.state.unreadable:
         raise typer.Exit(1)
 
 
+def _places(target: Target, table: str | None, function: str | None) -> forget.Places:
+    table = target.name("table", table, "--table")
+    config = aws.deployed_config(target.name("function", function, "--function"))
+    return forget.Places(table, config.state_table_name, config.rules.rhythm)
+
+
 def _remove(
-    target: Target, found: forget.Report, key: EntityKey, bucket: str, stream: str, table: str, output: Output
+    target: Target,
+    found: forget.Report,
+    key: EntityKey,
+    bucket: str,
+    stream: str,
+    places: forget.Places,
+    output: Output,
 ) -> None:
     """Removes what was found, and prints what is removed, also after an error or Ctrl-C."""
     s3, kinesis, dynamodb = target.client("s3"), target.client("kinesis"), target.client("dynamodb")
     complete = False
     try:
         with printing.progress("removing") as move:
-            forget.forget(s3, kinesis, dynamodb, bucket, stream, table, key, found, report=move)
+            forget.forget(s3, kinesis, dynamodb, bucket, stream, places, key, found, report=move)
         complete = True
     finally:
         _show(found, key, output, executed=True, complete=complete)
@@ -125,6 +139,10 @@ def _json(found: forget.Report, key: EntityKey, *, executed: bool, complete: boo
             "alerts": list(found.item.alerts),
             "removed": found.item.removed,
         },
+        "tail": found.state.tail,
+        "wakes": len(found.state.wakes),
+        "state_removed": found.state_removed,
+        "unreadable_wakes": found.state.unreadable,
         "objects": [
             {
                 "key": trace.key,
@@ -149,6 +167,13 @@ def _print(found: forget.Report, key: EntityKey, *, executed: bool, complete: bo
         alerts = f", firing: {', '.join(found.item.alerts)}" if found.item.alerts else ""
         where = f"{key.entity_type} {key.entity_id}, last updated {found.item.last_updated}{alerts}"
         rows.add_row("item", printing.cell(where), "", "removed" if found.item.removed else "found")
+    done = "removed" if found.state_removed else "found"
+    if found.state.tail:
+        rows.add_row("tail", "the internal table", "", done)
+    if found.state.wakes:
+        rows.add_row("wakes", f"{len(found.state.wakes):,} in the internal table", "", done)
+    for name in found.state.unreadable:
+        rows.add_row("wake", printing.cell(name), "", "left: it cannot be read, but holds the id")
     for trace in found.traces:
         version = f" (version {trace.version_id})" if trace.version_id is not None else ""
         what = "unreadable" if trace.holds is None else trace.holds.kind

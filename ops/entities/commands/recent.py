@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """List the entities that changed last, the newest first.
 
-    Any change of an item counts, also that of a figure which falls by time alone.
+    What counts is a change by an event, an alert or an operator. A figure that falls by time alone is none.
 
     Reads no more than it lists from LastUpdatedIndex; from a table without it, all items.
 

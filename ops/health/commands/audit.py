@@ -14,6 +14,7 @@ from ops.health import audit
 from ops.options import Output, OutputOption
 from ops.running import targeted, without_log
 from ops.target import Target
+from ops.wholes import Tables
 
 
 @targeted
@@ -22,9 +23,11 @@ def command(
     table: Annotated[str | None, typer.Option(metavar="NAME", help="The metrics table.")] = None,
     function: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The processor's function, whose settings are read; --repair needs them."),
+        typer.Option(
+            metavar="NAME", help="The processor's function, whose settings are read; tails and --repair need them."
+        ),
     ] = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Rewrite the items that differ.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Rewrite the items that differ or are overdue.")] = False,
     segments: Annotated[int, typer.Option(min=1, max=64, help="Parts of the table to scan side by side.")] = 4,
     overdue_minutes: Annotated[
         int, typer.Option(min=0, help="How late the roll may be before an item is reported.")
@@ -33,8 +36,9 @@ def command(
 ) -> None:
     """Recompute every item's attributes from its facts and report what differs.
 
-    Reads the whole table. With --repair the items that differ are rewritten by the processor's own conditional write,
-    which judges their alerts too, hence the need for its settings; what is to be told of them the next roll sends.
+    Reads the whole table, and the tails. With --repair the items that differ or are overdue are rewritten by the
+    processor's own conditional write, which judges their alerts too, hence the need for its settings; what is to be
+    told of them a later roll sends. Wakes are written for all that time will change of them.
 
     Exit code 1 when items differ (and were not repaired), cannot be read, or should have been rolled long ago.
 
@@ -48,23 +52,24 @@ def command(
             "judged by the deployed processor's settings",
             2,
         )
-    rules = aws.deployed_rules(target.name("function", function, "--function")) if deployed else Rules()
+    config = aws.deployed_config(target.name("function", function, "--function")) if deployed else None
+    rules, tables = config.rules if config else Rules(), Tables(table, config.state_table_name if config else None)
     with printing.progress("auditing") as move:
         report = audit.audit(
             target.client("dynamodb"),
-            table,
+            tables,
             rules,
             segments=segments,
             overdue_seconds=overdue_minutes * 60,
             report=lambda items: move(items, None),
         )
-    if repair and report.differing:
+    if repair and report.to_repair:
         with printing.progress("repairing") as move, without_log():
             audit.repair(
-                report.differing,
-                table,
+                report.to_repair,
+                tables,
                 rules,
-                report=lambda items: move(items, len(report.differing)),
+                report=lambda items: move(items, len(report.to_repair)),
             )
     if output is Output.JSON:
         printing.print_json(_json(report, table, deployed_rules=deployed))
@@ -91,7 +96,16 @@ def _json(report: audit.Report, table: str, *, deployed_rules: bool) -> Any:
             for item in report.differing
         ],
         "unreadable": [{**item.key._asdict(), "reason": item.reason} for item in report.unreadable],
-        "overdue": [{**item.key._asdict(), "due_at": to_iso(item.due_at * SECOND_MS)} for item in report.overdue],
+        "overdue": [
+            {
+                **item.key._asdict(),
+                "due_at": to_iso(item.due_at * SECOND_MS),
+                "because": item.because,
+                "repaired": item.repaired,
+                "problem": item.problem,
+            }
+            for item in report.overdue
+        ],
     }
 
 
@@ -114,7 +128,13 @@ def _print(report: audit.Report, *, deployed_rules: bool, repaired: bool) -> Non
     )
     overdue = sorted(report.overdue, key=lambda item: item.due_at)
     printing.print_some(
-        console, [f"overdue {_name(item.key)}: due {to_iso(item.due_at * SECOND_MS)}" for item in overdue], "items"
+        console,
+        [
+            f"overdue {_name(item.key)}: due {to_iso(item.due_at * SECOND_MS)}, {item.because}"
+            + (f"; repaired: {'yes' if item.repaired else f'no: {item.problem}'}" if repaired else "")
+            for item in overdue
+        ],
+        "items",
     )
     attributes = sum(len(item.differences) for item in report.differing)
     console.print(
@@ -122,9 +142,12 @@ def _print(report: audit.Report, *, deployed_rules: bool, repaired: bool) -> Non
         f"{len(report.unreadable):,} are unreadable, {len(report.overdue):,} are overdue."
     )
     if report.overdue:
-        console.print("Overdue items wait for the roll: see whether its schedule is enabled and what its log says.")
-    if report.differing and not repaired:
-        console.print("Nothing was written. Repeat with --repair to rewrite the items that differ.")
+        console.print(
+            "The roll should have changed overdue items: see whether its schedule is enabled, what its log says, and "
+            "`iops lag`. When it is well, their wakes are lost: --repair writes them anew."
+        )
+    if report.to_repair and not repaired:
+        console.print("Nothing was written. Repeat with --repair to rewrite these items.")
     if report.differing and not deployed_rules:
         console.print(
             "Compared with the default settings: where the stack has others, give --function for what is due."

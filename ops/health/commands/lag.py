@@ -22,7 +22,7 @@ def command(
         int, typer.Option(min=0, metavar="MINUTES", help="How long records may wait on the stream.")
     ] = _LIMITS.age_minutes,
     max_overdue: Annotated[
-        int, typer.Option(min=0, metavar="MINUTES", help="How long items may be due for the roll.")
+        int, typer.Option(min=0, metavar="MINUTES", help="How long wakes may be due for the roll.")
     ] = _LIMITS.overdue_minutes,
     max_unsent: Annotated[
         int, typer.Option(min=0, metavar="MINUTES", help="How long alerts may wait to be put on the bus.")

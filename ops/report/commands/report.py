@@ -14,6 +14,7 @@ from ops.report.data import Report
 from ops.report.gather import Sources, gather
 from ops.running import targeted
 from ops.target import OUTPUTS, Target
+from ops.wholes import Tables
 
 _ALERTS_DAYS = 30
 _BATCHES_DAYS = 1
@@ -49,20 +50,21 @@ def command(
     Example: iops report --stack prod --out monday.html
     """
     now_ms = clock.now_ms()
+    processor = target.name("function")
+    config = aws.deployed_config(processor)
     sources = Sources(
         target.client("dynamodb"),
         target.client("s3"),
         target.client("logs"),
-        target.name("table"),
+        Tables(target.name("table"), config.state_table_name),
         target.name("bucket"),
-        target.name("function"),
+        processor,
         target.name("notifier") if OUTPUTS["notifier"] in target.outputs else None,
     )
-    rules = aws.deployed_rules(sources.processor)
     with printing.progress("reading") as move:
         report = gather(
             sources,
-            rules.alerts,
+            config.rules.alerts,
             now_ms,
             alerts_since_ms=now_ms - _ALERTS_DAYS * DAY_MS if since is None else since,
             batches_since_ms=now_ms - _BATCHES_DAYS * DAY_MS if batches_since is None else batches_since,

@@ -128,10 +128,10 @@ def test_what_is_refused_stays_in_the_outbox_and_the_roll_sends_it_under_the_sam
     assert deployment.deliver(low) == []
     assert deployment.told() == []
     (waiting,) = map(json.loads, deployment.item("student", "stu_1")["outbox"])
-    assert deployment.roll()["alerts_sent"] == 1
+    assert deployment.next_roll()["alerts_sent"] == 1
     assert deployment.told() == [waiting]
     assert "outbox" not in deployment.item("student", "stu_1")
-    assert deployment.roll() == {"due": 0, "written": 0, "alerts_sent": 0, "complete": True}
+    assert deployment.next_roll() == {"due": 0, "written": 0, "alerts_sent": 0, "complete": True}
 
 
 @pytest.mark.usefixtures("moto")

@@ -5,9 +5,12 @@ import pytest
 from functions.aws.config import Config, ConfigError, Distribution
 from functions.entities.alerts import AlertRules
 from functions.entities.plan import Rules
+from functions.entities.wakes import Rhythm
+from functions.model import MINUTE_MS
 
 NAMES = {
     "DYNAMODB_TABLE_NAME": "iops-dashboard-metrics",
+    "STATE_TABLE_NAME": "iops-dashboard-state",
     "EVENT_BUS_NAME": "iops-dashboard-alerts",
     "QUARANTINE_BUCKET_NAME": "iops-dashboard-quarantine",
 }
@@ -16,17 +19,19 @@ NAMES = {
 def test_the_resources_names_suffice() -> None:
     assert Config.from_environment(NAMES) == Config(
         table_name="iops-dashboard-metrics",
+        state_table_name="iops-dashboard-state",
         event_bus_name="iops-dashboard-alerts",
         quarantine_bucket="iops-dashboard-quarantine",
         future_tolerance_ms=600_000,
-        rules=Rules(AlertRules(3, 70, 50, 24, 5, 0, 5, 0, 4, False, 0, 10), due_partitions=16),
+        rules=Rules(AlertRules(3, 70, 50, 24, 5, 0, 5, 0, 4, False, 0, 10), Rhythm(5 * MINUTE_MS, lanes=4)),
     )
 
 
 def test_every_number_can_be_set() -> None:
     numbers = {
         "FUTURE_TOLERANCE_SECONDS": "0",
-        "DUE_PARTITIONS": "1",
+        "ROLL_INTERVAL_MINUTES": "60",
+        "WAKE_LANES": "256",
         "IB_CALLS_WARNING": "10",
         "HEALTH_WARNING": "80.5",
         "HEALTH_CRITICAL": "60",
@@ -42,7 +47,9 @@ def test_every_number_can_be_set() -> None:
     }
     config = Config.from_environment(NAMES | numbers)
     assert config.future_tolerance_ms == 0
-    assert config.rules == Rules(AlertRules(10, 80.5, 60.0, 0.5, 0, 0.5, 6, 1.0, 7, True, 3.5, 8), due_partitions=1)
+    assert config.rules == Rules(
+        AlertRules(10, 80.5, 60.0, 0.5, 0, 0.5, 6, 1.0, 7, True, 3.5, 8), Rhythm(60 * MINUTE_MS, lanes=256)
+    )
 
 
 OF_MANY = {
@@ -62,7 +69,44 @@ def test_a_rollup_of_many_functions_is_told_where_its_parts_are() -> None:
             Config.from_environment(NAMES | OF_MANY | {name: ""})
 
 
-@pytest.mark.parametrize(("name", "value"), [("EVENT_BUS_NAME", ""), ("DUE_PARTITIONS", "0"), ("NO_TUTORS_ALERT", "")])
-def test_a_value_that_is_not_allowed_is_an_error_of_the_configuration(name: str, value: str) -> None:
-    with pytest.raises(ConfigError, match=f"environment variable {name} is "):
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_name_is_named(name: str) -> None:
+    for environment in (NAMES | {name: ""}, {each: value for each, value in NAMES.items() if each != name}):
+        with pytest.raises(ConfigError) as refused:
+            Config.from_environment(environment)
+        assert str(refused.value) == f"environment variable {name} is missing; it must name the deployed resource"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("FUTURE_TOLERANCE_SECONDS", "-1", "a whole number from 0"),
+        ("FUTURE_TOLERANCE_SECONDS", "1.5", "a whole number from 0"),
+        ("ROLL_INTERVAL_MINUTES", "0", "a whole number from 1 to 60"),
+        ("ROLL_INTERVAL_MINUTES", "61", "a whole number from 1 to 60"),
+        ("ROLL_INTERVAL_MINUTES", "2.5", "a whole number from 1 to 60"),
+        ("WAKE_LANES", "0", "a whole number from 1 to 256"),
+        ("WAKE_LANES", "257", "a whole number from 1 to 256"),
+        ("WAKE_LANES", "", "a whole number from 1 to 256"),
+        ("IB_CALLS_WARNING", "0", "a whole number from 1"),
+        ("IB_CALLS_WARNING", "three", "a whole number from 1"),
+        ("HEALTH_WARNING", "-0.1", "a number from 0.0"),
+        ("HEALTH_CRITICAL", "nan", "a number from 0.0"),
+        ("RENOTIFY_HOURS", "daily", "a number from 0.0"),
+        ("MAX_REMINDERS", "-1", "a whole number from 0"),
+        ("FIRST_SESSION_SUCCESS_BELOW", "1.1", "a number from 0.0 to 1.0"),
+        ("FIRST_SESSIONS_LEAST", "0", "a whole number from 1"),
+        ("VELOCITY_DROP_SHARE", "nan", "a number from 0.0 to 1.0"),
+        ("VELOCITY_DROP_LEAST", "4.0", "a whole number from 1"),
+        ("NO_TUTORS_ALERT", "True", "true or false"),
+        ("NO_TUTORS_ALERT", "", "true or false"),
+        ("DEMAND_SURGE_SCORE", "inf", "a number from 0.0"),
+        ("DEMAND_SURGE_LEAST", "ten", "a whole number from 1"),
+        ("ROLLUP_DISTRIBUTED_ITEMS", "-1", "a whole number from 0"),
+    ],
+)
+def test_a_number_that_is_not_allowed_is_named_with_its_value_and_what_is_allowed(
+    name: str, value: str, allowed: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
         Config.from_environment(NAMES | {name: value})

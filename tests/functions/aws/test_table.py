@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 from functions.aws import table
 from functions.aws.deadline import Deadline
 from functions.aws.table import MetricsTable
-from functions.entities.arrivals import Arrivals, gather
+from functions.entities.arrivals import gather
 from functions.entities.item import State
 from functions.entities.plan import Rules, Write, plan
 from functions.events.decode import decode
@@ -44,7 +44,7 @@ def writes(states: Sequence[State], age: int = 0) -> list[Write]:
         for state in states
     ]
     events = decode([record(data) for data in calls], 0).events
-    return list(plan(states, gather(events), NOW, Rules()).writes.values())
+    return list(plan(states, gather(events), NOW, NOW, Rules()).writes.values())
 
 
 def inserts(count: int) -> list[Write]:
@@ -184,7 +184,7 @@ def test_a_new_item_is_an_insert_with_parameters_alone(faults: Faults) -> None:
     names = list(write.after.stored)
     assert statement["Statement"] == f'INSERT INTO "{NAME}" VALUE {{{", ".join(f"{name!r}: ?" for name in names)}}}'
     assert statement["Parameters"] == list(write.after.stored.values())
-    assert {"entity_id", "entity_type", "version", "facts", "due_at"} <= set(names)
+    assert {"entity_id", "entity_type", "version", "facts"} <= set(names)
 
 
 def test_a_known_item_is_an_update_of_what_changed_on_condition_of_its_version(faults: Faults) -> None:
@@ -192,8 +192,7 @@ def test_a_known_item_is_an_update_of_what_changed_on_condition_of_its_version(f
     (write,) = writes([insert.after], age=8 * DAY_MS)
     TABLE.write([insert, write], LONG)
     statement = faults.made[WRITE][0]["Statements"][1]
-    changed = ("ib_calls_14d", "version", "due_at", "facts")
-    assert set(write.changes) <= {*changed, "due_partition"}
+    assert set(write.changes) == {"ib_calls_14d", "version", "facts"}
     sets = "".join(f' SET "{name}" = ?' for name in write.changes)
     where = '"entity_id" = ? AND "entity_type" = ? AND "version" = ?'
     assert statement["Statement"] == f'UPDATE "{NAME}"{sets} WHERE {where}'
@@ -203,12 +202,15 @@ def test_a_known_item_is_an_update_of_what_changed_on_condition_of_its_version(f
 
 def test_attributes_that_are_no_more_are_removed(faults: Faults) -> None:
     (insert,) = inserts(1)
-    (write,) = plan([insert.after], Arrivals.none(students(1)), NOW + 33 * DAY_MS, Rules()).writes.values()
+    later = NOW + 33 * DAY_MS
+    report = event_json("customer_health_update", {"student_id": "stu_0", "health_score": 90}, timestamp=to_iso(later))
+    events = decode([record(report, arrival_ms=later)], 0).events
+    (write,) = plan([insert.after], gather(events), later, later, Rules()).writes.values()
     TABLE.write([insert, write], LONG)
     statement = faults.made[WRITE][0]["Statements"][1]["Statement"]
-    for name in ("facts", "due_at", "due_partition"):
-        assert f' REMOVE "{name}"' in statement
-    assert set(faults.aws.items["student", "stu_0"]) == set(insert.after.stored) - {"facts", "due_at", "due_partition"}
+    assert ' REMOVE "facts"' in statement
+    assert statement.count("REMOVE") == 1
+    assert set(insert.after.stored) - set(faults.aws.items["student", "stu_0"]) == {"facts"}
 
 
 @pytest.mark.parametrize("code", ["ConditionalCheckFailed", "DuplicateItem"])

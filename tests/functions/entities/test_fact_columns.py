@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from functions.entities.fact_columns import FACTS, NOTHING, UnreadableFacts, facts_of, read
 from functions.entities.fact_frames import SESSIONS, sessions
 from functions.entities.fact_frames import things as packed_things
-from functions.entities.facts import CALL, FAILURE, SESSION, SUCCESS
+from functions.entities.facts import CALL, FAILURE, RETENTION_MS, SESSION, SUCCESS
 from functions.entities.open_facts import OpenFacts
 from functions.entities.windows import THINGS
 from functions.model import DAY_MS, HOUR_MS
@@ -21,6 +21,8 @@ from tests.helpers.deployment import NOW
 from tests.helpers.frames import NO_HOURS, NO_ROWS, Row, fact, hours, naive, pack, rows, things, things_of, told, unpack
 
 HOUR = NOW // HOUR_MS * HOUR_MS
+NEVER = -1
+"""A moment at or before which no session was."""
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 full_range = st.builds(
@@ -116,15 +118,23 @@ def test_what_windows_are_made_of_is_read_from_the_bytes(facts: pl.DataFrame, fo
 @given(states, folds)
 def test_sessions_are_read_from_the_bytes_of_many(facts: pl.DataFrame, folded: pl.DataFrame) -> None:
     packed = pack(facts, folded, [0, 1, 2])
-    read_back, damaged = sessions([packed[0], packed[1], packed[2]])
+    read_back, damaged = sessions([packed[0], packed[1], packed[2]], NEVER)
     assert (read_back.schema, damaged) == (SESSIONS, [])
     said = facts.filter(pl.col("kind") == SESSION).select(pl.col(name).cast(dtype) for name, dtype in SESSIONS.items())
     assert_frame_equal(read_back.sort("entity", "time", "id"), said.sort("entity", "time", "id"))
 
 
+def test_sessions_that_have_expired_are_left_out_though_they_are_still_stored() -> None:
+    expired = NOW - RETENTION_MS
+    kept, gone = told(expired - DAY_MS, 1) | {"last": expired + 1}, told(expired - DAY_MS, 2) | {"last": expired}
+    packed = pack(rows(kept, gone), NO_HOURS, [0])[0]
+    assert sessions([packed], expired)[0]["id"].to_list() == [1]
+    assert sessions([packed], expired - 1)[0]["id"].to_list() == [1, 2]
+
+
 def test_sessions_of_nobody_are_none() -> None:
-    assert_frame_equal(sessions([])[0], SESSIONS.to_frame())
-    assert_frame_equal(sessions([NOTHING, NOTHING])[0], SESSIONS.to_frame())
+    assert_frame_equal(sessions([], NEVER)[0], SESSIONS.to_frame())
+    assert_frame_equal(sessions([NOTHING, NOTHING], NEVER)[0], SESSIONS.to_frame())
 
 
 @pytest.mark.parametrize("entity", [0, 1, 2])
@@ -133,10 +143,10 @@ def test_who_refers_to_a_subject_that_there_is_not_is_left_out_alone(entity: int
     torn = read(sound.blob.replace("Ökologie".encode() + b"\xff", b""))
     stored = [sound, sound]
     stored.insert(entity, torn)
-    read_back, damaged = sessions(stored)
+    read_back, damaged = sessions(stored, NEVER)
     assert damaged == [entity]
     others = [each for each in range(3) if each != entity]
-    alone, _ = sessions([NOTHING if each == entity else sound for each in range(3)])
+    alone, _ = sessions([NOTHING if each == entity else sound for each in range(3)], NEVER)
     assert read_back["entity"].unique().sort().to_list() == others
     assert_frame_equal(read_back, alone)
     with pytest.raises(UnreadableFacts, match="facts refer to name 2 of 1"):
@@ -309,7 +319,7 @@ def test_a_damaged_blob_is_read_or_refused_and_never_stops_what_reads_it(
     try:
         stored = read(bytes(blob[: data.draw(st.integers(0, len(blob)))]))
         packed_things([stored, read(SOUND)])
-        sessions([stored, read(SOUND)])
+        sessions([stored, read(SOUND)], NEVER)
         list(facts_of(stored))
     except UnreadableFacts:
         pass

@@ -10,19 +10,11 @@ from hypothesis import strategies as st
 from functions.entities.alerts import Alerts, Episodes, Firing, Notification
 from functions.entities.attribute_values import Attributes, differs, from_attribute, to_attribute
 from functions.entities.facts import FAILURE, SESSION, SUCCESS, UNKNOWN, told
-from functions.entities.item import (
-    State,
-    attributes_of,
-    due_partition,
-    parse,
-    parse_due_at,
-    parse_outbox,
-    public_metrics,
-)
+from functions.entities.item import State, attributes_of, parse, parse_outbox, public_metrics
 from functions.entities.open_facts import pack
 from functions.entities.registers import FirstSession, Register
 from functions.entities.totals import Totals
-from functions.model import EntityKey
+from functions.model import DAY_MS, EntityKey, to_iso
 from tests.helpers.deployment import NOW
 
 MEASURED = {
@@ -79,8 +71,8 @@ def state(entity_type: Any, **given: Any) -> State:
     return State(EntityKey(entity_type, "e1"), version=7, as_of=NOW, **given)
 
 
-def stored(state: State, due_at: int | None = None) -> Attributes:
-    return attributes_of(state, public_metrics(state, MEASURED), due_at, 16, State(state.key))
+def stored(state: State) -> Attributes:
+    return attributes_of(state, public_metrics(state, MEASURED), State(state.key), changed_by_time_alone=False)
 
 
 REPORT = {"health_score": 45.5, "sessions_last_7_days": 3, "churn_risk": "high"}
@@ -288,7 +280,7 @@ def test_an_item_has_exactly_these_attributes(state: State, attributes: Attribut
 
 @pytest.mark.parametrize("state", [case[0] for case in CASES.values()], ids=list(CASES))
 def test_a_stored_item_comes_back_as_it_was(state: State) -> None:
-    attributes = stored(state, due_at=5)
+    attributes = stored(state)
     assert parse(attributes) == replace(state, stored=attributes)
 
 
@@ -296,8 +288,6 @@ def test_a_stored_item_comes_back_as_it_was(state: State) -> None:
 def test_what_is_pending_is_read_from_its_attributes_alone(unsent: tuple[Notification, ...]) -> None:
     attributes = stored(state("student", alerts=Alerts({}, {}, unsent)), due_at=5)
     assert parse_outbox({name: attributes[name] for name in attributes.keys() & {"outbox"}}) == unsent
-    assert parse_due_at({"due_at": attributes["due_at"]}) == 5
-    assert parse_due_at({}) is None
 
 
 @pytest.mark.parametrize(
@@ -313,17 +303,22 @@ def test_a_first_session_comes_back_as_it_was(first: FirstSession) -> None:
     assert parse(stored(state("student", first_session=first))).first_session == first
 
 
-def test_an_item_that_is_due_says_when_and_where() -> None:
-    attributes = stored(state("student"), due_at=1_795_428_001)
-    assert attributes["due_at"] == {"N": "1795428001"}
-    assert attributes["due_partition"] == {"S": due_partition(EntityKey("student", "e1"), 16)}
+def test_an_item_that_time_alone_has_changed_keeps_its_last_updated() -> None:
+    before = state("student")
+    before = replace(before, stored=stored(before))
+    later = replace(before, as_of=NOW + DAY_MS)
+    for by_time_alone, last_updated in ((True, NOW), (False, NOW + DAY_MS)):
+        attributes = attributes_of(later, public_metrics(later, MEASURED), before, changed_by_time_alone=by_time_alone)
+        assert (attributes["as_of"], attributes["last_updated"]) == (
+            {"N": str(NOW + DAY_MS)},
+            {"S": to_iso(last_updated)},
+        )
 
 
-def test_an_entity_keeps_its_partition_for_ever() -> None:
-    assert due_partition(EntityKey("student", "stu_1"), 16) == "9"
-    assert due_partition(EntityKey("tutor", "stu_1"), 16) == "10"
-    assert due_partition(EntityKey("student", "stu_1"), 1) == "0"
-    assert {due_partition(EntityKey("student", str(each)), 4) for each in range(50)} == {"0", "1", "2", "3"}
+def test_a_new_item_is_last_updated_when_it_is_made() -> None:
+    new = state("student")
+    attributes = attributes_of(new, public_metrics(new, MEASURED), State(new.key), changed_by_time_alone=True)
+    assert attributes["last_updated"] == {"S": TIME}
 
 
 @pytest.mark.parametrize("name", ["entity_id", "version", "as_of", "alerts", "alert_episodes"])

@@ -157,7 +157,8 @@ def test_a_rollup_writes_what_differs_alone(deployment: Deployment, faults: Faul
     roll_up(deployment, {ALGEBRA: of_subject(NOW + HOUR_MS, 71)})
     (statement,) = faults.made[WRITE][-1]["Statements"]
     changed = {name for name in deployment.aws.items[ALGEBRA] if f'SET "{name}"' in statement["Statement"]}
-    assert changed == {"version", "as_of", "last_updated", "sessions_7d", "session_velocity", "rolled_up"}
+    assert changed == {"version", "as_of", "sessions_7d", "session_velocity", "rolled_up"}
+    assert deployment.item(*ALGEBRA)["last_updated"] == to_iso(NOW), "no event and no alert has changed it"
     assert "REMOVE" not in statement["Statement"]
     assert deployment.item(*ALGEBRA)["rolled_up"] == {"as_of": NOW + HOUR_MS, "first_outcomes": 10}
 

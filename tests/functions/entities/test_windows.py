@@ -1,6 +1,5 @@
-"""Windows: to the millisecond at every edge, and the moment of the next change by time alone."""
+"""Windows: to the millisecond at every edge."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -8,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.entities.facts import CALL, RETENTION_MS, SESSION
+from functions.entities.facts import CALL, SESSION
 from functions.entities.windows import MEASURED, STANDING, measure
 from functions.model import DAY_MS, HOUR_MS
 from tests.helpers.deployment import NOW
-from tests.helpers.frames import NO_HOURS, NO_ROWS, Row, hours, moments, rows, take, things, things_of, told
+from tests.helpers.frames import NO_HOURS, NO_ROWS, hours, moments, rows, take, things, things_of, told
 
 REPORTS = {
     "sessions_last_7_days": ("sessions_7d", 7),
@@ -24,7 +23,7 @@ REPORTS = {
 
 def measured(facts: pl.DataFrame = NO_ROWS, folded: pl.DataFrame = NO_HOURS, **standing: Any) -> dict[str, Any]:
     """Entity 0's metrics."""
-    known = pl.DataFrame([{"as_of": NOW, "high_demand": 0} | standing], schema=STANDING)
+    known = pl.DataFrame([{"as_of": NOW} | standing], schema=STANDING)
     return measure(things_of(facts, folded), known).collect().row(0, named=True)
 
 
@@ -154,39 +153,9 @@ def test_a_longer_window_is_never_below_a_shorter_one(
     assert counts["ib_calls_7d"] <= counts["ib_calls_14d"]
 
 
-def naive(facts: Sequence[Row], folded: Sequence[Row], standing: dict[str, Any], as_of: int) -> list[object]:
-    """Everything that figures and stored facts are made of, at a moment."""
-    things = [(row["kind"], row["time"], row["last"], 1) for row in facts]
-    things += [(row["kind"], row["time"], row["time"], row["weight"]) for row in folded]
-    windows = ((SESSION, 7), (SESSION, 14), (SESSION, 30), (CALL, 7), (CALL, 14))
-    return [
-        *(
-            sum(weight for each, time, _, weight in things if each == kind and time > as_of - days * DAY_MS)
-            for kind, days in windows
-        ),
-        sum(last > as_of - RETENTION_MS for _, _, last, _ in things),
-        *(
-            standing.get(figure) if standing and standing["reported_at"] > as_of - days * DAY_MS else None
-            for figure, (_, days) in REPORTS.items()
-        ),
-    ]
-
-
-@given(facts_of_one, folds_of_one, standings)
-def test_the_next_change_is_the_first_moment_at_which_a_recomputation_changes(
-    facts: pl.DataFrame, folded: pl.DataFrame, standing: dict[str, Any]
-) -> None:
-    made = facts.to_dicts(), folded.to_dicts(), standing
-    told_at = {*facts["time"], *facts["last"], *folded["time"], *([standing["reported_at"]] if standing else [])}
-    candidates = sorted(time + days * DAY_MS for time in told_at for days in (7, 14, 30, 32))
-    now = naive(*made, NOW)
-    changes = (moment for moment in candidates if moment > NOW and naive(*made, moment) != now)
-    assert measured(facts, folded, **standing)["next_change"] == next(changes, None)
-
-
 def test_entities_are_measured_apart_and_in_their_order() -> None:
     facts = rows(told(NOW, 1, entity=2), told(NOW - DAY_MS, 1, entity=0), told(NOW - DAY_MS, 2, entity=0))
-    standing = pl.DataFrame([{"as_of": NOW + each, "high_demand": 0} for each in range(4)], schema=STANDING)
+    standing = pl.DataFrame([{"as_of": NOW + each} for each in range(4)], schema=STANDING)
     table = measure(things_of(facts), standing).collect()
     assert table["sessions_7d"].to_list() == [2, 0, 1, 0]
     assert table["as_of"].to_list() == [NOW, NOW + 1, NOW + 2, NOW + 3]

@@ -84,7 +84,7 @@ def test_roll_and_rollup_keep_metrics_true_as_time_passes(
         deployment.rollup()
         for step in steps:
             deployment.clock.ms += step
-            assert deployment.roll()["complete"]
+            assert deployment.next_roll()["complete"]
             assert deployment.rollup()["as_of"] == deployment.clock.ms
             expected = recomputed(records, deployment.clock.ms, rules, rolled_up=True)
             assert public(deployment) == expected_of(deployment, expected)

@@ -244,7 +244,7 @@ def test_a_touched_item_is_brought_up_to_date_even_when_nothing_is_new(deploymen
     deployment.deliver(call("stu_1"))
     item = deployment.item("student", "stu_1")
     assert (item["ib_calls_7d"], item["ib_calls_14d"]) == (0, 1)
-    assert (item["version"], item["last_updated"]) == (2, to_iso(NOW + 7 * DAY_MS))
+    assert (item["version"], item["as_of"], item["last_updated"]) == (2, NOW + 7 * DAY_MS, to_iso(NOW))
 
 
 def test_a_replay_writes_nothing_as_long_as_time_changes_nothing(deployment: Deployment) -> None:
@@ -307,6 +307,10 @@ BATCH = [
 ]
 
 
+CALLED = ("batch_get_item", "batch_write_item", WRITE, "put_events", "put_object")
+"""The operations that the batch needs."""
+
+
 def left_behind(deployment: Deployment) -> tuple[Any, ...]:
     """What must be the same whatever went wrong: public figures, alerts, what was told, what is in quarantine."""
     items = {key: deployment.item(*key) for key in deployment.aws.items}
@@ -319,17 +323,17 @@ def undisturbed() -> tuple[tuple[Any, ...], dict[str, int]]:
     """The same batch when nothing goes wrong: what it leaves, and how many calls of which operation it makes."""
     with deployed() as deployment:
         assert deployment.deliver(*BATCH) == []
-        calls = {name: deployment.aws.calls[name] for name in ("batch_get_item", WRITE, "put_events", "put_object")}
+        calls = {name: deployment.aws.calls[name] for name in CALLED}
         return left_behind(deployment), calls
 
 
 @pytest.mark.parametrize("fault", [down, lost_answer, dying, done_dying])
-@pytest.mark.parametrize("recover", [Deployment.roll, lambda deployment: deployment.deliver(*BATCH)])
+@pytest.mark.parametrize("recover", [Deployment.next_roll, lambda deployment: deployment.deliver(*BATCH)])
 def test_whatever_happens_to_any_one_call_the_next_delivery_or_roll_completes_what_is_missing(
     fault: Fault, recover: Callable[[Deployment], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, calls = undisturbed()
-    assert calls == {"batch_get_item": 1, WRITE: 2, "put_events": 1, "put_object": 1}
+    assert calls == {"batch_get_item": 1, "batch_write_item": 1, WRITE: 2, "put_events": 1, "put_object": 1}
     for operation, count in calls.items():
         for position in range(count):
             with deployed() as deployment, monkeypatch.context() as patch:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from functions.entities.fact_frames import sessions
-from functions.entities.facts import CALL, FAILURE, SESSION, SUCCESS, UNKNOWN, Fact, join, told
+from functions.entities.facts import CALL, FAILURE, RETENTION_MS, SESSION, SUCCESS, UNKNOWN, Fact, join, told
 from functions.entities.open_facts import pack
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
 from functions.model import DAY_MS, EntityKey
@@ -146,7 +146,7 @@ def known(items: Table) -> pl.DataFrame:
 
 def page(items: Table, keys: Sequence[EntityKey], as_of: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Of some items, as one page of a scan, `COPIES` and `LOCAL`."""
-    rows, damaged = sessions([pack(items.facts.get(key, ()), ()) for key in keys])
+    rows, damaged = sessions([pack(items.facts.get(key, ()), ()) for key in keys], as_of - RETENTION_MS)
     assert damaged == []
     copies, own = sums.split(rows, pl.Series([key.entity_type == "tutor" for key in keys], dtype=pl.Boolean))
     success = {UNKNOWN: None, FAILURE: False, SUCCESS: True}

@@ -17,14 +17,17 @@ from functions.aws import clock
 from functions.entities.alerts import ALERT_TYPES, AlertRules
 from functions.entities.attribute_values import Attributes, to_attribute
 from functions.entities.plan import Rules
+from functions.entities.tails import NO_TAIL, tail_attributes
 from functions.entities.totals import TOTALS_ATTRIBUTES
-from functions.model import DAY_MS, HOUR_MS, EntityKey, from_iso, to_iso
+from functions.entities.wakes import Rhythm
+from functions.model import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, EntityKey, from_iso, to_iso
 from ops import printing
 from ops.aws import UserError
 from ops.entities import entity
 from ops.entities.commands.entity import chart
 from ops.entities.entity import Portrait
 from ops.entities.explain import Explained
+from ops.wholes import Tables, Whole, with_tails
 from tests.helpers import metrics_table
 from tests.helpers.account import FUNCTION, OUTPUTS, TABLE, Account, refused
 from tests.helpers.deployment import ENVIRONMENT, NOW, Deployment, deployed, event_json
@@ -34,8 +37,9 @@ RULES = Rules()
 STUDENT = EntityKey("student", "stu_1")
 
 
-def portrait(item: Attributes, rules: Rules = RULES, now_ms: int = NOW) -> Portrait:
-    return entity.portray(item, rules, now_ms, deployed=True)
+def portrait(item: Attributes | Whole, rules: Rules = RULES, now_ms: int = NOW) -> Portrait:
+    whole = item if isinstance(item, Whole) else Whole(item, NO_TAIL)
+    return entity.portray(whole, rules, now_ms, deployed=True)
 
 
 def numbers(told: Portrait) -> dict[str, Explained]:
@@ -74,8 +78,8 @@ def histories(draw: st.DrawFn) -> list[bytes]:
 
 
 def stored_at(made: Deployment, moment: int) -> dict[str, Any]:
-    """The item as a roll at that moment leaves it; the clock only goes on."""
-    made.clock.ms = moment
+    """The item as the first roll from that moment on leaves it; the clock only goes on."""
+    made.clock.ms = RULES.rhythm.next_roll(moment) * SECOND_MS
     made.roll()
     return made.item(*STUDENT)
 
@@ -94,8 +98,7 @@ def test_each_number_becomes_what_was_foretold(history: list[bytes]) -> None:
             if each.report:
                 changes.append((from_iso(each.report.until), each.attribute, each.report.then))
         for moment, attribute, to in sorted(changes):
-            # due_at is in whole seconds, so the roll may see it up to a second later.
-            assert stored_at(made, moment + 999)[attribute] == to, (attribute, to_iso(moment))
+            assert stored_at(made, moment)[attribute] == to, (attribute, to_iso(moment))
 
 
 @given(histories())
@@ -278,11 +281,18 @@ def test_when_it_changes_next_by_itself(items: dict[tuple[str, str], Attributes]
     assert told.due_at == to_iso(NOW + DAY_MS - HOUR_MS)
     assert told.due_because.startswith("the next fact leaves a window")
     assert not told.overdue
-    assert portrait(items[STUDENT], now_ms=NOW + DAY_MS).overdue
+    assert not portrait(items[STUDENT], now_ms=NOW + DAY_MS - HOUR_MS + 14 * MINUTE_MS).overdue
+    assert portrait(items[STUDENT], now_ms=NOW + DAY_MS - HOUR_MS + 15 * MINUTE_MS).overdue
+    seldom = Rhythm(11 * HOUR_MS)
+    roll = seldom.next_roll(NOW + DAY_MS - HOUR_MS) * SECOND_MS
+    assert roll > NOW + DAY_MS - HOUR_MS
+    assert portrait(items[STUDENT], Rules(rhythm=seldom)).due_at == to_iso(roll)
     subject = portrait(items["subject", "algebra"])
     assert (subject.due_at, subject.due_because) == (to_iso(NOW + DAY_MS), "an alert is told again")
-    other = portrait(items["subject", "algebra"], Rules(AlertRules(renotify_hours=1)))
-    assert other.due_because == "what the processor has reckoned with its own settings"
+    often = portrait(items["subject", "algebra"], Rules(AlertRules(renotify_hours=1)))
+    assert (often.due_at, often.overdue) == (to_iso(NOW + HOUR_MS), False)
+    late = NOW + HOUR_MS + 15 * MINUTE_MS
+    assert portrait(items["subject", "algebra"], Rules(AlertRules(renotify_hours=1)), late).overdue
     with deployed() as made:
         made.aws.refuse_entries = 10**6
         made.deliver(*metrics_table.events())
@@ -316,6 +326,7 @@ def test_facts_in_words(items: dict[tuple[str, str], Attributes]) -> None:
         "rating": 1.5,
         "rated_at": to_iso(NOW - 9 * DAY_MS),
         "outcome": "failure",
+        "in_tail": False,
     }
     assert len({each.id for each in told.facts}) == 12
     assert all(len(each.id) == 16 for each in told.facts)
@@ -337,14 +348,42 @@ def test_facts_that_were_folded() -> None:
         )
         for number in range(1_100)
     ]
-    (item,) = metrics_table.stored(*sessions)
+    (item,) = metrics_table.wholes(*sessions)
     told = portrait(item)
     assert told.folded_before is not None
+    assert sum(fact.in_tail for fact in told.facts) > 600
     assert len(told.facts) + sum(hour.number for hour in told.folded) == 1_100
     assert {hour.kind for hour in told.folded} == {"session"}
     assert told.folded[1].avg_rating == 2.5
     assert sum(day.sessions for day in told.days) == 1_100
     assert sum(each.ratings for each in told.folded) + len(told.facts) == 1_100
+
+
+def moved_sessions(number: int) -> list[bytes]:
+    """Sessions of a student, an hour apart, of whom most are in the tail then."""
+    return [
+        event_json(
+            "session_started", {"session_id": f"s{each}", "student_id": "stu_1"}, timestamp=to_iso(NOW - each * HOUR_MS)
+        )
+        for each in range(number)
+    ]
+
+
+def test_facts_of_head_and_tail_are_all_told() -> None:
+    with deployed() as made:
+        assert made.deliver(*moved_sessions(600)) == []
+        late = event_json("session_started", {"session_id": "late", "student_id": "stu_1"}, timestamp=to_iso(NOW - 1))
+        assert made.deliver(late) == []
+        tables = Tables("metrics", ENVIRONMENT["STATE_TABLE_NAME"])
+        (item,) = with_tails([made.aws.items[STUDENT]], tables, NOW)
+    told = portrait(item)
+    assert not told.differing
+    assert len(told.facts) == 601
+    assert [fact.time for fact in told.facts] == sorted(fact.time for fact in told.facts)
+    assert (told.facts[0].in_tail, told.facts[-1].in_tail) == (True, False)
+    assert {fact.in_tail for fact in told.facts} == {True, False}
+    assert told.due_at == to_iso(NOW + HOUR_MS)
+    assert sum(day.sessions for day in told.days) == 601
 
 
 def test_days(items: dict[tuple[str, str], Attributes]) -> None:
@@ -500,8 +539,28 @@ def test_thresholds_are_the_deployed_ones(
     (read,) = [arguments for name, arguments in account.calls if name == "get_item"]
     assert (read["TableName"], read["ConsistentRead"]) == (TABLE, True)
     account.answers["get_function_configuration"] = refused("GetFunctionConfiguration")
-    result = explained(account, outputs, items)  # without --explain they are not asked for
+    result = explained(account, outputs, items)  # without --explain no threshold is shown
     assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_a_tail_is_read_from_the_table_that_the_function_names(account: Account, outputs: Path) -> None:
+    (whole,) = metrics_table.wholes(*moved_sessions(600))
+    assert whole.tail is not None
+    tail = tail_attributes(STUDENT, whole.tail)
+    state_table = ENVIRONMENT["STATE_TABLE_NAME"]
+    account.answers["get_item"] = {"Item": whole.head}
+    account.answers["batch_get_item"] = {"Responses": {state_table: [tail]}}
+    result = ops("entity", "student", "stu_1", "--stack-outputs", str(outputs), "--facts")
+    assert "600 facts, and 0 folded into 0 hours." in result.stdout
+    asked = [arguments["RequestItems"] for name, arguments in account.calls if name == "batch_get_item"]
+    assert [list(each) for each in asked] == [[state_table]]
+    result = ops("entity", "student", "stu_1", "--table", TABLE)
+    assert result.exit_code == 2
+    assert "the older facts of student stu_1 are in the internal table" in said(result)
+    account.answers["batch_get_item"] = {"Responses": {}}
+    result = ops("entity", "student", "stu_1", "--stack-outputs", str(outputs))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "the student stu_1 was removed while it was read" in said(result)
 
 
 def test_thresholds_that_may_not_be_read(

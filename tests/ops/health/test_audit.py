@@ -22,12 +22,16 @@ from functions.entities.facts import SESSION, told
 from functions.entities.open_facts import pack
 from functions.entities.plan import Rules
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
-from functions.model import DAY_MS, HOUR_MS, SECOND_MS, EntityKey, to_iso
+from functions.model import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, EntityKey, to_iso
 from local.events_file import read
+from ops.aws import UserError
+from ops.due import FIGURES_CHANGE, UNSENT
 from ops.health.audit import Difference, Report, audit, repair
+from ops.wholes import Tables
 from tests.helpers.deployment import ENVIRONMENT, NOW, Deployment, deployed, event_json, record
 
 TABLE: Final = ENVIRONMENT["DYNAMODB_TABLE_NAME"]
+TABLES: Final = Tables(TABLE, ENVIRONMENT["STATE_TABLE_NAME"])
 SAMPLE: Final = Path(__file__).parents[2] / "data" / "sample-month.ndjson"
 NAMELESS: Final = pack([told(SESSION, 1, NOW, subject="algebra")], []).blob.replace(b"algebra\xff", b"")
 """Facts of which one refers to a name that there is not."""
@@ -82,7 +86,7 @@ def events() -> list[bytes]:
 
 
 def audited(deployment: Deployment, rules: Rules = RULES, **options: Any) -> Report:
-    return audit(Scanned(deployment), TABLE, rules, **options)
+    return audit(Scanned(deployment), TABLES, rules, **options)
 
 
 def tamper(deployment: Deployment, key: EntityKey = STUDENT, **attributes: dict[str, Any] | None) -> None:
@@ -136,7 +140,7 @@ def test_a_folded_item_is_right(deployment: Deployment) -> None:
         for number in range(1_500)
     ]
     assert deployment.deliver(*sessions) == []
-    assert "folded_before" in deployment.item("tutor", "busy")
+    assert "folded_before" in deployment.aws.state["tail#tutor#busy", "facts"]
     assert audited(deployment).differing == []
     assert audited(deployment).unreadable == []
 
@@ -147,6 +151,11 @@ def test_an_item_is_judged_at_its_own_moment(deployment: Deployment) -> None:
     report = audited(deployment)
     assert report.differing == []
     assert {each.key.entity_id for each in report.overdue} == {"stu_1", "tut_1", "algebra", "eu"} - {"eu"}
+
+
+def test_an_item_may_have_been_updated_before_its_figures_fell(deployment: Deployment) -> None:
+    tamper(deployment, last_updated={"S": to_iso(NOW - DAY_MS)})
+    assert audited(deployment) == Report(items=5)
 
 
 def test_alerts_are_not_judged_anew(deployment: Deployment) -> None:
@@ -174,7 +183,7 @@ def test_a_rollups_figures_are_carried_and_all_else_is_compared(deployment: Depl
         ("algebra", ["available_tutors"]),
         ("tut_1", ["sessions_7d"]),
     ]
-    repair(report.differing, TABLE, RULES)
+    repair(report.differing, TABLES, RULES)
     assert audited(deployment) == Report(items=5)
     assert deployment.item("subject", "algebra")["sessions_7d"] == 99
     assert deployment.item("tutor", "tut_1")["rolled_up"] == {"as_of": NOW - 1, "first_outcomes": 1}
@@ -193,10 +202,12 @@ def test_a_rollups_figures_are_carried_and_all_else_is_compared(deployment: Depl
         (STUDENT, "ib_calls_14d", {"NULL": True}),
         (STUDENT, "unknown", {"S": "what is this"}),
         (STUDENT, "picture", {"B": b"1234"}),
-        (STUDENT, "due_at", {"N": "1"}),
-        (STUDENT, "due_at", None),
-        (STUDENT, "due_partition", {"S": "16"}),
-        (STUDENT, "last_updated", {"S": "2020-01-01T00:00:00.000Z"}),
+        (STUDENT, "last_updated", {"S": to_iso(NOW + 1)}),
+        (STUDENT, "last_updated", {"S": "2026-11-23T09:00:00Z"}),
+        (STUDENT, "last_updated", {"S": "2026-11-23"}),
+        (STUDENT, "last_updated", {"S": "yesterday"}),
+        (STUDENT, "last_updated", {"N": "1"}),
+        (STUDENT, "last_updated", None),
         (EntityKey("tutor", "tut_1"), "session_velocity", {"N": "-1"}),
         (EntityKey("subject", "algebra"), "region", {"S": "us"}),
         (EntityKey("subject", "algebra"), "available_tutors", None),
@@ -218,7 +229,7 @@ def test_a_wrong_attribute_is_found_and_repaired(
     assert deployment.aws.items == tampered
 
     deployment.clock.ms = NOW + 1
-    repair(report.differing, TABLE, RULES)
+    repair(report.differing, TABLES, RULES)
     assert item.repaired
     assert audited(deployment) == Report(items=5)
     written = deployment.aws.items.pop(key)
@@ -249,11 +260,6 @@ def test_numbers_are_compared_by_value(deployment: Deployment) -> None:
     assert audited(deployment).clean
 
 
-def test_other_settings_are_other_due_times(deployment: Deployment) -> None:
-    (item, *_) = audited(deployment, Rules(due_partitions=10_000)).differing
-    assert [each.attribute for each in item.differences] == ["due_partition"]
-
-
 # -- repair -----------------------------------------------------------------------------------------------------------
 
 
@@ -272,7 +278,7 @@ def test_a_repair_that_loses_its_race_reads_again(deployment: Deployment, monkey
         return write(self, **arguments)
 
     monkeypatch.setattr(service, "batch_execute_statement", overtaken)
-    repair(report.differing, TABLE, RULES)
+    repair(report.differing, TABLES, RULES)
     assert report.differing[0].repaired
     assert audited(deployment) == Report(items=5)
     assert deployment.item(*STUDENT)["ib_calls_14d"] == 2
@@ -286,7 +292,7 @@ def test_a_race_that_is_never_won_is_told(deployment: Deployment, monkeypatch: p
     monkeypatch.setattr(
         service, "batch_execute_statement", lambda _, Statements: {"Responses": [lost for _ in Statements]}
     )
-    repair(report.differing, TABLE, RULES)
+    repair(report.differing, TABLES, RULES)
     assert not report.differing[0].repaired
     assert "races" in report.differing[0].problem
     assert not report.clean
@@ -300,7 +306,7 @@ def test_a_write_that_is_refused_is_told(deployment: Deployment, monkeypatch: py
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "BatchExecuteStatement")
 
     monkeypatch.setattr(type(deployment.aws.client("dynamodb")), "batch_execute_statement", denied)
-    repair(report.differing, TABLE, RULES)
+    repair(report.differing, TABLES, RULES)
     assert not report.differing[0].repaired
     assert "AccessDenied" in report.differing[0].problem
 
@@ -309,7 +315,7 @@ def test_an_item_that_has_gone_meanwhile_does_not_come_back(deployment: Deployme
     tamper(deployment, sessions_7d={"N": "99"})
     report = audited(deployment)
     del deployment.aws.items[STUDENT]
-    repair(report.differing, TABLE, RULES)
+    repair(report.differing, TABLES, RULES)
     assert STUDENT not in deployment.aws.items
 
 
@@ -318,7 +324,7 @@ def test_a_repair_judges_alerts_as_any_write_does(deployment: Deployment) -> Non
     tamper(deployment, sessions_7d={"N": "99"})
     report = audited(deployment)
     deployment.clock.ms = NOW + 25 * HOUR_MS
-    repair(report.differing, TABLE, RULES)
+    repair(report.differing, TABLES, RULES)
     assert len(deployment.item(*STUDENT)["outbox"]) == 1
     deployment.roll()
     reminders = [alert for alert in deployment.told()[told:] if alert["entity_id"] == "stu_1"]
@@ -335,7 +341,8 @@ def test_a_repair_judges_alerts_as_any_write_does(deployment: Deployment) -> Non
         ({"facts": {"S": "text"}}, "cannot be read"),
         ({"version": None}, "version"),
         ({"version": {"S": "one"}}, "version"),
-        ({"due_at": {"S": "soon"}}, "cannot be read"),
+        ({"tail": {"S": "none"}}, "cannot be read"),
+        ({"tail": {"N": str(NOW)}}, "its facts are not complete: its tail of generation"),
         ({"alerts": None}, "alerts"),
         ({"reported": {"M": {"reported_at": {"S": "yesterday"}}}}, "yesterday"),
         ({"facts": {"B": NAMELESS}}, "cannot be recomputed"),
@@ -353,21 +360,185 @@ def test_an_item_that_cannot_be_read_is_told_left_and_hides_no_other(
     assert unreadable.key == STUDENT
     assert says in unreadable.reason
     assert [each.key.entity_id for each in report.differing] == ["tut_1"]
-    repair(report.differing, TABLE, RULES)
+    repair(report.differing, TABLES, RULES)
     assert deployment.aws.items[STUDENT] == left
     assert not report.clean
 
 
 def test_an_item_is_overdue_when_the_roll_has_left_it_for_too_long(deployment: Deployment) -> None:
-    due = min(int(item["due_at"]["N"]) for item in deployment.aws.items.values() if "due_at" in item)
+    """The reminders of the health alert and of the imbalance are due after a day."""
+    due = (NOW + DAY_MS) // SECOND_MS
     deployment.clock.ms = (due + 60) * SECOND_MS - 1
     assert audited(deployment, overdue_seconds=60).clean
     deployment.clock.ms += 1
     report = audited(deployment, overdue_seconds=60)
-    assert {each.due_at for each in report.overdue} == {due}
+    assert [(each.key.entity_id, each.due_at, each.because) for each in report.overdue] == [
+        ("stu_1", due, "an alert is told again"),
+        ("algebra", due, "an alert is told again"),
+    ]
     assert not report.clean
     deployment.roll()
     assert audited(deployment, overdue_seconds=60).clean
+
+
+def test_figures_are_overdue_from_the_roll_that_should_have_changed_them(deployment: Deployment) -> None:
+    due = RULES.rhythm.next_roll(NOW - HOUR_MS + 7 * DAY_MS)
+    deployment.clock.ms = (due + 900) * SECOND_MS
+    (tutor,) = [each for each in audited(deployment).overdue if each.key.entity_type == "tutor"]
+    assert (tutor.due_at, tutor.because) == (due, FIGURES_CHANGE)
+    deployment.clock.ms -= 1
+    assert "tutor" not in {each.key.entity_type for each in audited(deployment).overdue}
+
+
+def test_a_fact_that_leaves_a_window_and_changes_nothing_makes_nothing_overdue(deployment: Deployment) -> None:
+    """The health report says more until it is as old, and no alert fires."""
+    report = {"student_id": "calm", "health_score": 90, "sessions_last_7_days": 9, "sessions_last_30_days": 9}
+    started = {"student_id": "calm", "session_id": "s"}
+    deployment.deliver(
+        event_json("session_started", started, timestamp=to_iso(NOW - 29 * DAY_MS)),
+        event_json("customer_health_update", report, timestamp=to_iso(NOW)),
+    )
+    deployment.clock.ms = NOW + 2 * DAY_MS
+    assert "calm" not in {each.key.entity_id for each in audited(deployment).overdue}
+
+
+def test_unsent_notifications_are_overdue_too() -> None:
+    with deployed() as made:
+        made.aws.refuse_entries = 10**6
+        made.deliver(*events())
+        assert audited(made).clean
+        made.clock.ms = NOW + 16 * MINUTE_MS
+        assert {each.because for each in audited(made).overdue} == {UNSENT}
+
+
+def test_what_is_overdue_because_its_wakes_are_lost_is_repaired(deployment: Deployment) -> None:
+    deployment.aws.state.clear()
+    deployment.clock.ms = NOW + 7 * DAY_MS
+    assert deployment.roll()["due"] == 0
+    report = audited(deployment)
+    assert {each.key.entity_id for each in report.overdue} == {"stu_1", "tut_1", "algebra"}
+    repair(report.to_repair, TABLES, RULES)
+    assert all(each.repaired for each in report.overdue)
+    assert report.clean
+    for day in (9, 40):
+        deployment.clock.ms = NOW + day * DAY_MS
+        deployment.roll()
+        assert audited(deployment).clean
+    assert deployment.item(*STUDENT)["sessions_30d"] == 0
+
+
+def test_a_repair_without_wakes_writes_no_item(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    tamper(deployment, sessions_7d={"N": "99"})
+    left = dict(deployment.aws.items[STUDENT])
+    report = audited(deployment)
+    refused = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "BatchWriteItem")
+
+    def denied(_: Any, **__: Any) -> Any:
+        raise refused
+
+    monkeypatch.setattr(type(deployment.aws.client("dynamodb")), "batch_write_item", denied)
+    repair(report.differing, TABLES, RULES)
+    assert "BatchWriteItem" in report.differing[0].problem
+    assert deployment.aws.items[STUDENT] == left
+
+
+# -- tails ------------------------------------------------------------------------------------------------------------
+
+BUSY: Final = EntityKey("tutor", "busy")
+TAIL: Final = ("tail#tutor#busy", "facts")
+
+
+@pytest.fixture
+def with_tail(deployment: Deployment) -> Deployment:
+    """With a tutor of so many sessions that most of them are in the tail."""
+    assert deployment.deliver(*busy_sessions(600)) == []
+    assert TAIL in deployment.aws.state
+    return deployment
+
+
+def busy_sessions(number: int, first: int = 0) -> list[bytes]:
+    return [
+        event_json(
+            "session_started",
+            {"session_id": f"s{each}", "tutor_id": "busy"},
+            timestamp=to_iso(NOW - each * HOUR_MS),
+        )
+        for each in range(first, first + number)
+    ]
+
+
+def test_the_facts_of_a_tail_count(with_tail: Deployment) -> None:
+    assert audited(with_tail) == Report(items=6)
+    assert with_tail.item(*BUSY)["sessions_30d"] == 600
+    tamper(with_tail, BUSY, sessions_30d={"N": "1"})
+    (item,) = audited(with_tail).differing
+    assert item.differences == [Difference("sessions_30d", 1, 600)]
+    repair([item], TABLES, RULES)
+    assert audited(with_tail) == Report(items=6)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda state: state.pop(TAIL), "its tail of generation"),
+        (lambda state: state[TAIL].update(facts={"B": b"\x63"}), "the stored tail is not readable"),
+        (lambda state: state[TAIL].update(facts={"B": NAMELESS}), "cannot be recomputed"),
+        (lambda state: state[TAIL].update(generation={"N": "5"}), "is not there"),
+    ],
+)
+def test_a_tail_that_is_missing_or_damaged_is_told(with_tail: Deployment, spoil: Any, says: str) -> None:
+    tamper(with_tail, sessions_7d={"N": "99"})
+    spoil(with_tail.aws.state)
+    report = audited(with_tail)
+    (unreadable,) = report.unreadable
+    assert unreadable.key == BUSY
+    assert says in unreadable.reason
+    assert [each.key for each in report.differing] == [STUDENT]
+    assert not report.clean
+
+
+def test_a_tail_that_changes_while_the_table_is_read_is_read_again(
+    with_tail: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scan has the head of before a move, and the tail is the one of after it."""
+    before = dict(with_tail.aws.items[BUSY])
+    with_tail.clock.ms = NOW + 1
+    assert with_tail.deliver(*busy_sessions(99, first=600)) == []
+    with_tail.deliver(*[event_json("session_completed", {"session_id": "s599", "tutor_id": "busy", "tutor_rating": 1})])
+    assert with_tail.aws.items[BUSY]["tail"] != before["tail"]
+    after, with_tail.aws.items[BUSY] = with_tail.aws.items[BUSY], before
+    scanned = Scanned(with_tail)
+    service = type(with_tail.aws.client("dynamodb"))
+    read = service.batch_get_item
+
+    def read_behind(self: Any, **arguments: Any) -> Any:
+        with_tail.aws.items[BUSY] = after
+        return read(self, **arguments)
+
+    monkeypatch.setattr(service, "batch_get_item", read_behind)
+    assert audit(scanned, TABLES, RULES) == Report(items=6)
+
+    def read_when_it_is_gone(self: Any, **arguments: Any) -> Any:
+        with_tail.aws.items.pop(BUSY, None)
+        return read(self, **arguments)
+
+    with_tail.aws.items[BUSY] = before
+    monkeypatch.setattr(service, "batch_get_item", read_when_it_is_gone)
+    assert audit(scanned, TABLES, RULES) == Report(items=5)
+
+
+def test_tails_in_a_table_that_is_not_known_end_the_audit(with_tail: Deployment) -> None:
+    with pytest.raises(UserError, match="the older facts of tutor busy are in the internal table"):
+        audit(Scanned(with_tail), Tables(TABLE, None), RULES)
+
+
+def test_tails_that_may_not_be_read_end_the_audit(with_tail: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_: Any, **__: Any) -> Any:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "BatchGetItem")
+
+    monkeypatch.setattr(type(with_tail.aws.client("dynamodb")), "batch_get_item", denied)
+    with pytest.raises(UserError, match="AccessDenied"):
+        audited(with_tail)
 
 
 # -- the scan ---------------------------------------------------------------------------------------------------------
@@ -388,7 +559,7 @@ def test_an_error_in_one_segment_ends_the_others(deployment: Deployment) -> None
                 yield {"Items": []}
 
     with pytest.raises(ClientError, match="ResourceNotFound"):
-        audit(Failing(deployment), TABLE, RULES, segments=2)
+        audit(Failing(deployment), TABLES, RULES, segments=2)
     assert pages
 
 
@@ -411,7 +582,7 @@ def test_a_real_scan_is_paged(deployment: Deployment) -> None:
                 renamed = {"entity_id": {"S": f"{item['entity_id']['S']}_{number}"}}
                 dynamodb.put_item(TableName=TABLE, Item=item | renamed | {"ballast": ballast})
         pages: list[int] = []
-        report = audit(dynamodb, TABLE, RULES, segments=2, report=pages.append)
+        report = audit(dynamodb, TABLES, RULES, segments=2, report=pages.append)
     assert report.items == 300
     assert len(pages) > 4
     assert len(report.differing) == 300

@@ -43,6 +43,7 @@ def test_all_is_well(account: Account, target: Target) -> None:
         "errors",
         "metrics",
         "table",
+        "internal table",
         "roll's function",
         "roll's schedule",
         "roll",
@@ -60,7 +61,8 @@ def test_all_is_well(account: Account, target: Target) -> None:
     ]
     assert found["metrics"].said == "100 records counted in the last hour, in iops-dashboard"
     assert found["log"].said == "the last batch was complete 2 min ago"
-    assert found["table"].said == f"{TABLE} is ACTIVE, with DueIndex, EntityTypeHealthIndex, LastUpdatedIndex"
+    assert found["table"].said == f"{TABLE} is ACTIVE, with EntityTypeHealthIndex, LastUpdatedIndex"
+    assert found["internal table"].said == f"{ENVIRONMENT['STATE_TABLE_NAME']} is ACTIVE, with no index"
     assert not [name for name, _ in account.calls if name.startswith(("put", "delete", "update"))]
 
 
@@ -190,10 +192,10 @@ def test_what_is_wrong_says_what_to_do(
 
 
 def test_a_setting_that_is_not_allowed(account: Account, target: Target) -> None:
-    account.answers["get_function_configuration"] = settings(DUE_PARTITIONS="none")
+    account.answers["get_function_configuration"] = settings(WAKE_LANES="none")
     found = examined(target)["processor"]
     assert found.status is Status.WRONG
-    assert "environment variable DUE_PARTITIONS is 'none', allowed: a whole number from 1" in found.said
+    assert "environment variable WAKE_LANES is 'none', allowed: a whole number from 1" in found.said
 
 
 def test_schedules_that_rest(account: Account, target: Target) -> None:
@@ -201,12 +203,31 @@ def test_schedules_that_rest(account: Account, target: Target) -> None:
     found = examined(target)
     assert found["roll's schedule"].status is found["rollup's schedule"].status is Status.WRONG
     assert found["roll's schedule"].said == "iops-roll-schedule is DISABLED: what changes by time alone stands still"
-    account.answers["describe_table"] = account.table("LastUpdatedIndex")
+
+
+def test_an_index_that_is_off(account: Account, target: Target) -> None:
+    account.answers["describe_table"] = described(account.table("LastUpdatedIndex"))
     found = examined(target)
-    assert found["roll's schedule"].status is Status.SKIPPED
-    assert found["roll's schedule"].said == "it rests, as there is no DueIndex"
-    assert found["rollup's schedule"].status is Status.WRONG
     assert found["table"].said == "iops-metrics is ACTIVE, with LastUpdatedIndex"
+    assert {each.status for each in found.values()} == {Status.OK}
+
+
+def described(table: Any) -> Callable[..., Any]:
+    """What DynamoDB says of the metrics table; the internal table has no index."""
+    return lambda TableName: table if TableName == TABLE else Account.table()
+
+
+def test_an_internal_table_that_is_not_there(account: Account, target: Target) -> None:
+    account.answers["get_item"] = refused("GetItem", "ResourceNotFoundException")
+    found = examined(target)
+    assert {name for name, each in found.items() if each.status is Status.WRONG} == {"internal table", "roll"}
+    said = f"the table {ENVIRONMENT['STATE_TABLE_NAME']} does not exist"
+    assert found["internal table"].said.startswith(said)
+    assert found["roll"].said.startswith(said)
+    account.answers["get_item"] = refused("GetItem")
+    refusal = examined(target)["internal table"]
+    assert refusal.status is Status.SKIPPED
+    assert f"the table {ENVIRONMENT['STATE_TABLE_NAME']} is not allowed: dynamodb:GetItem" in refusal.said
 
 
 def test_subscribers(account: Account, target: Target) -> None:
@@ -221,7 +242,7 @@ def test_subscribers(account: Account, target: Target) -> None:
 
 
 def test_an_index_in_the_making(account: Account, target: Target) -> None:
-    account.answers["describe_table"]["Table"]["GlobalSecondaryIndexes"][1]["IndexStatus"] = "CREATING"
+    account.answers["describe_table"](TableName=TABLE)["Table"]["GlobalSecondaryIndexes"][1]["IndexStatus"] = "CREATING"
     found = examined(target)["table"]
     assert (found.status, found.said) == (Status.SKIPPED, "LastUpdatedIndex is CREATING")
 
@@ -422,5 +443,5 @@ def test_the_item_is_removed_as_it_was_read(through: Through, target: Target) ->
 def test_the_command_with_a_probe(through: Through, outputs: Path) -> None:
     result = ops("doctor", "--probe", "--stack-outputs", str(outputs))
     assert result.exit_code == 0
-    assert "27 ok. All is well." in result.stdout
+    assert "28 ok. All is well." in result.stdout
     assert "probe: removed" in result.stdout

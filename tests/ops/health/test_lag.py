@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from functions.model import DAY_MS, to_iso
-from ops.health import lag
+from functions.aws.state_table import StateTable
+from functions.entities import wakes
+from functions.entities.wakes import Rhythm, Wake
+from functions.model import DAY_MS, EntityKey, to_iso
+from ops.health import due_wakes, lag
 from ops.health.check_results import Finding, Status
 from ops.health.lag import Limits
 from ops.target import Target
@@ -25,8 +28,10 @@ from tests.helpers.account import (
     emf,
     refused,
 )
-from tests.helpers.deployment import ENVIRONMENT, NOW
+from tests.helpers.deployment import ENVIRONMENT, NOW, deployed
 from tests.helpers.ops_command import ops, said
+
+STATE_TABLE = ENVIRONMENT["STATE_TABLE_NAME"]
 
 
 def measured(target: Target, limits: Limits | None = None) -> dict[str, Finding]:
@@ -57,7 +62,7 @@ def test_nothing_is_behind(account: Account, target: Target) -> None:
         "failed": 0,
         "lag_ms": 1500,
     }
-    assert found["roll"].said == "2 items are due, the first for 3 min"
+    assert found["roll"].said == "2 wakes are due, of 2 entities, the first for 3 min"
     assert found["outboxes"].figures == {"oldest": to_iso(NOW - 3 * MINUTE_MS)}
     assert found["iterator age"].said == "records have waited 1 s"
     assert found["rollup"].said == "the last was complete 10 min ago"
@@ -112,7 +117,12 @@ BEHIND: list[tuple[str, Callable[[Account], None], str, str]] = [
         "0 s ago: 10 records, the oldest 0 s after its arrival; 2 of them failed",
         "failed-records",
     ),
-    ("roll", lambda account: account.due(("stu_1", 16)), "1 items are due, the first for 16 min", "roll-missing"),
+    (
+        "roll",
+        lambda account: account.due(("stu_1", 16)),
+        "1 wakes are due, of 1 entities, the first for 16 min: counts are too high",
+        "roll-missing",
+    ),
     ("rollup", lambda account: account.log.update({ROLLUP: []}), "no rollup was complete for a day", "schedule"),
     (
         "rollup",
@@ -176,20 +186,57 @@ def test_outboxes_are_read_until_the_table_has_answered_for_all(account: Account
 def test_what_is_due_is_counted_up_to_a_limit(
     account: Account, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lag, "_MOST_DUE", 2)
+    monkeypatch.setattr(due_wakes, "MOST_WAKES", 2)
     account.due(("stu_1", 3), ("stu_2", 1))
     found = measured(target)["roll"]
-    assert found.said == "2 or more items are due, the first for 3 min"
+    assert found.said == "2 or more wakes are due, of 2 entities, the first for 3 min"
     assert found.figures["all_counted"] is False
 
 
-def test_every_partition_that_the_processor_has_is_looked_at(account: Account, target: Target) -> None:
-    account.answers["get_function_configuration"] = {
-        "Environment": {"Variables": {**ENVIRONMENT, "DUE_PARTITIONS": "3"}}
-    }
+@pytest.mark.parametrize(("used", "lanes"), [(None, 3), (2, 3), (5, 5)])
+def test_every_lane_that_was_ever_used_is_looked_at(
+    account: Account, target: Target, used: int | None, lanes: int
+) -> None:
+    """Those that are in use now, and those of before the setting was lowered."""
+    account.answers["get_function_configuration"] = {"Environment": {"Variables": {**ENVIRONMENT, "WAKE_LANES": "3"}}}
+    if used:
+        account.answers["get_item"] = {"Item": {"lanes": {"N": str(used)}}}
     measured(target)
-    asked = [each["ExpressionAttributeValues"][":partition"] for name, each in account.calls if name == "query"]
-    assert asked == [{"S": "0"}, {"S": "1"}, {"S": "2"}]
+    asked = [each["ExpressionAttributeValues"][":lane"] for name, each in account.calls if name == "query"]
+    assert asked == [{"S": f"wake#{lane}"} for lane in range(lanes)]
+    assert not [name for name, _ in account.calls if name.startswith(("put", "delete", "batch_write"))]
+
+
+def test_a_wake_that_is_not_due_yet_is_not_counted(account: Account, target: Target) -> None:
+    """Its outbox is looked at: the roll puts off what the bus did not take, up to an hour."""
+    account.due(("stu_1", -59))
+    account.unsent(16)
+    found = measured(target)
+    assert (found["roll"].status, found["roll"].said) == (Status.OK, "no wake is due")
+    assert found["outboxes"].status is Status.WRONG
+    account.due(("stu_1", -66))
+    account.answers["batch_get_item"] = refused("BatchGetItem")
+    assert measured(target)["outboxes"].status is Status.OK
+
+
+def test_outboxes_of_due_wakes_come_first_then_of_those_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(due_wakes, "MOST_OUTBOXES", 3)
+    with deployed() as made:
+        for name, minutes, put_off in (("a", 1, 0), ("b", 30, 2), ("c", -3, 0), ("d", -1, 0), ("e", 20, 0)):
+            wake = Wake(0, (NOW + minutes * MINUTE_MS) // 1_000, (EntityKey("student", name),), put_off)
+            key = wakes.key_of(wake)
+            made.aws.state[key["pk"]["S"], key["sk"]["S"]] = wakes.attributes_of(wake)
+        found = due_wakes.read(StateTable(STATE_TABLE), Rhythm(), NOW)
+    assert [key.entity_id for key in found.suspects] == ["c", "d", "b"]
+    assert (found.number, found.entities, found.since_ms) == (2, 2, NOW - 3 * MINUTE_MS)
+
+
+def test_a_wake_that_cannot_be_read_is_told(account: Account, target: Target) -> None:
+    account.answers["query"] = {"Items": [{"pk": {"S": "wake#0"}, "sk": {"S": "000000000001#a"}}]}
+    found = measured(target)["roll"]
+    assert found.status is Status.WRONG
+    assert found.said == "no wake is due; 4 wakes cannot be read"
+    assert found.figures["unreadable"] == 4
 
 
 def test_limits_are_options(account: Account, outputs: Path) -> None:
@@ -208,13 +255,11 @@ def test_limits_are_options(account: Account, outputs: Path) -> None:
 def test_what_cannot_be_told_is_skipped(account: Account, target: Target) -> None:
     account.log[FUNCTION] = []
     account.answers["get_metric_data"] = account.figures()
-    account.answers["describe_table"] = account.table("LastUpdatedIndex")
     found = measured(target)
     skipped = {name: each.said for name, each in found.items() if each.status is Status.SKIPPED}
     assert skipped == {
         "iterator age": "CloudWatch has no figure of the last 15 minutes, in which nothing was taken in",
         "last batch": "the processor has taken in nothing for a day",
-        "roll": "the table has no DueIndex (dueIndexEnabled), so the roll rests",
     }
     assert all(each.status is not Status.WRONG for each in found.values())
 
@@ -247,7 +292,9 @@ def test_a_stack_without_a_rollup(account: Account, tmp_path: Path) -> None:
         ("list_event_source_mappings", "ListEventSourceMappings", "event source mapping", f"the function {FUNCTION}"),
         ("get_metric_data", "GetMetricData", "iterator age", "cloudwatch:GetMetricData is needed"),
         ("filter_log_events", "FilterLogEvents", "last batch", f"the log group /aws/lambda/{FUNCTION}"),
-        ("query", "Query", "roll", "dynamodb:Query is needed"),
+        ("query", "Query", "roll", f"the table {STATE_TABLE} is not allowed: dynamodb:Query is needed"),
+        ("get_item", "GetItem", "roll", f"the table {STATE_TABLE} is not allowed: dynamodb:GetItem is needed"),
+        ("batch_get_item", "BatchGetItem", "outboxes", f"the table {TABLE} is not allowed: dynamodb:BatchGetItem"),
         ("get_queue_attributes", "GetQueueAttributes", "dead letters", f"the dead-letter queue {QUEUE}"),
         ("list_objects_v2", "ListObjectsV2", "quarantine", f"the bucket {BUCKET} is not allowed: s3:ListBucket"),
     ],
@@ -255,6 +302,7 @@ def test_a_stack_without_a_rollup(account: Account, tmp_path: Path) -> None:
 def test_a_missing_permission_costs_one_part(
     account: Account, target: Target, operation: str, call: str, part: str, needs: str
 ) -> None:
+    account.due(("stu_1", 1))
     account.answers[operation] = refused(call)
     found = measured(target)
     assert found[part].status is Status.SKIPPED
@@ -283,8 +331,8 @@ def test_as_a_table(account: Account, outputs: Path) -> None:
     account.due(("stu_1", 20))
     result = ops("lag", "--stack-outputs", str(outputs))
     assert result.exit_code == 1
-    assert "1 items are due, the first for 20 min: their numbers are too high" in result.stdout
-    assert "→ see docs/operations.md, roll-missing and overdue-items" in result.stdout
+    assert "1 wakes are due, of 1 entities, the first for 20 min: counts are too high" in result.stdout
+    assert "→ see docs/operations.md, roll-missing, overdue-wakes and roll-failures" in result.stdout
     assert "7 ok, 1 wrong." in result.stdout
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from functions.aws import clock
+from functions.aws.config import Config
 from functions.entities.alerts import AlertRules
-from functions.entities.plan import Rules
 from functions.model import DAY_MS
 from ops import aws
 from ops.report.commands import report as command
 from ops.report.gather import Sources
 from tests.helpers.account import OUTPUTS
-from tests.helpers.deployment import NOW
+from tests.helpers.deployment import ENVIRONMENT, NOW
 from tests.helpers.ops_command import ops, said
 from tests.helpers.report_sample import HOSTILE, report
 
@@ -42,7 +42,8 @@ def gathered(monkeypatch: pytest.MonkeyPatch) -> Gathered:
     made = Gathered()
     monkeypatch.setattr(command, "gather", made)
     monkeypatch.setattr(clock, "now_ms", lambda: NOW)
-    monkeypatch.setattr(aws, "deployed_rules", lambda _function: Rules(AlertRules(health_warning=80)))
+    environment = {**ENVIRONMENT, "HEALTH_WARNING": "80"}
+    monkeypatch.setattr(aws, "deployed_config", lambda _function: Config.from_environment(environment))
     return made
 
 
@@ -63,6 +64,7 @@ def test_it_writes_the_page_and_says_where(gathered: Gathered, outputs: Path, tm
     assert gathered.rules == AlertRules(health_warning=80)
     assert gathered.sources is not None
     assert (gathered.sources.processor, gathered.sources.notifier) == ("iops-processor", "iops-notifier")
+    assert gathered.sources.tables == (OUTPUTS["MetricsTableName"], ENVIRONMENT["STATE_TABLE_NAME"])
 
 
 def test_as_json_it_says_the_same(gathered: Gathered, outputs: Path, tmp_path: Path) -> None:

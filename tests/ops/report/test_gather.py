@@ -14,10 +14,12 @@ from functions.model import DAY_MS, HOUR_MS, to_iso
 from functions.notifier.handler import journal_line
 from ops.report.data import DAYS, Report, Traffic
 from ops.report.gather import MOST, Most, Sources, gather
+from ops.wholes import Tables
 from tests.helpers.deployment import ENVIRONMENT, NOW, Deployment, deployed, event_json, record
 
 PROCESSOR: Final = "iops-dashboard-processor"
 NOTIFIER: Final = "iops-dashboard-notifier"
+TABLES: Final = Tables(ENVIRONMENT["DYNAMODB_TABLE_NAME"], ENVIRONMENT["STATE_TABLE_NAME"])
 LogLine = tuple[int, str]
 
 
@@ -138,7 +140,7 @@ class World:
             Table([dict(item) for item in self.deployment.aws.items.values()]),
             self.bucket,
             self.logs,
-            ENVIRONMENT["DYNAMODB_TABLE_NAME"],
+            TABLES,
             ENVIRONMENT["QUARANTINE_BUCKET_NAME"],
             PROCESSOR,
             self.notifier,
@@ -192,6 +194,18 @@ def test_sessions_are_counted_in_steps_of_24_hours_back_from_now(world: World) -
     assert list(student.daily) == expected == list(table.daily)
     assert sum(student.daily[-7:]) == student.figures["sessions_7d"] == 4
     assert sum(student.daily[-30:]) == student.figures["sessions_30d"]
+
+
+def test_sessions_of_a_tail_are_counted(world: World) -> None:
+    world.deliver(*(session(number, number * HOUR_MS) for number in range(600)))
+    assert {"tail#student#stu_1", "tail#tutor#tut_1"} <= {part for part, _ in world.deployment.aws.state}
+    table = world.gather().table
+    assert {each.entity_id: sum(each.daily) for each in table.entities if each.daily} == {"stu_1": 600, "tut_1": 600}
+    assert sum(table.daily) == 600
+    del world.deployment.aws.state["tail#student#stu_1", "facts"]
+    table = world.gather().table
+    assert {each.entity_id: sum(each.daily) for each in table.entities if each.daily} == {"tut_1": 600}
+    assert (table.unreadable, table.counts["student"]) == (0, 1)
 
 
 def test_a_session_of_two_students_counts_for_both_and_once_for_their_tutor(world: World) -> None:
@@ -403,7 +417,7 @@ def test_pages_of_the_table_are_told_of(world: World) -> None:
     world.deliver(session(1, 0), health(45, "stu_2"))
     moved: list[tuple[int, int | None]] = []
     table = Table([dict(item) for item in world.deployment.aws.items.values()])
-    names = ENVIRONMENT["DYNAMODB_TABLE_NAME"], ENVIRONMENT["QUARANTINE_BUCKET_NAME"], PROCESSOR, None
+    names = TABLES, ENVIRONMENT["QUARANTINE_BUCKET_NAME"], PROCESSOR, None
     sources = Sources(table, world.bucket, world.logs, *names)
     gather(
         sources,
