@@ -145,19 +145,13 @@ def plan(
         if entity in merged.unreadable:
             after.append(before)
             continue
-        state = State(
-            key=before.key,
-            version=before.version + 1,
-            as_of=as_of[entity],
-            facts=merged.facts[entity].recent,
-            tail=merged.facts[entity].tail,
-            moved=before.moved if merged.facts[entity].tail is before.tail else before.version + 1,
+        news = merged.news.get(entity, ())
+        state = replace(
+            _with_facts(before, merged.facts[entity], news, as_of[entity]),
             registers=registers_now[entity],
-            first_session=_first_session(before, merged.news.get(entity, ())),
             totals=totals.newest(before.totals, arrivals.totals.get(entity)),
             alerts=alerts.without(before.alerts, sent) if sent else before.alerts,
         )
-        news = merged.news.get(entity, ())
         write = Write.of(before, _finish(before, state, figures, rules, has_news=bool(news)))
         moments: Iterable[int] = ()
         # Do not recreate an item that was deleted after a wake named it.
@@ -178,6 +172,19 @@ def plan(
 _NO_REASON_WITHOUT_NEWS: Final = WHEN_WRITTEN | {"facts", "tail", "moved"}
 """Attributes that are no reason to write an item when no fact is news: some facts have expired, and count nowhere, or
 would move to the tail, which can wait."""
+
+
+def _with_facts(before: State, facts: Stored, news: Sequence[NewFact], as_of: int) -> State:
+    """Return the entity's next state, of which only the facts and what follows from them have changed yet."""
+    return replace(
+        before,
+        version=before.version + 1,
+        as_of=as_of,
+        facts=facts.recent,
+        tail=facts.tail,
+        moved=before.moved if facts.tail is before.tail else before.version + 1,
+        first_session=_first_session(before, news),
+    )
 
 
 def _head(state: State) -> Head:

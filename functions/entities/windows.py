@@ -1,4 +1,4 @@
-"""Windows: what each entity's facts and registers amount to at a moment.
+"""Measures each entity's facts and registers at a moment. Pure.
 
 A window of N days at `as_of` holds the things whose time is later than `as_of - N days`. Each measurement counts the
 facts anew; no count is ever added to.
@@ -105,7 +105,7 @@ def _reported(name: str, window: int) -> pl.Expr:
     return pl.when(_younger(window)).then(pl.col(name))
 
 
-# The query's expressions, made once: making them takes as long as running them over a small batch.
+# The query's expressions are made once: to make them takes as long as to run them over a small batch.
 
 _SESSION: Final = pl.col("session")
 _COUNTED: Final = {
