@@ -136,6 +136,7 @@ class StreamProcessor(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: StreamProcessorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         check_plain(name, StreamProcessorArgs, args)
+        _check_interval(name, args.get("roll_interval_minutes", 5))
         super().__init__("iops:index:StreamProcessor", name, without_archives(args), opts)
         self._name, self._args, self._prefix = name, args, args["name_prefix"]
         self._child = pulumi.ResourceOptions(parent=self)
@@ -335,4 +336,18 @@ class StreamProcessor(pulumi.ComponentResource):
             metrics_config={"metrics": ["EventCount"]},
             # Creating the mapping fails while its role may not yet read the stream.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[processor.policy], protect=args.get("protect", False)),
+        )
+
+
+def _check_interval(name: str, minutes: int) -> None:
+    """Check that multiples of the roll's interval are the same minutes of every hour.
+
+    Raises
+    ------
+    ValueError
+        When they are not. Wakes are then due at moments at which no roll runs.
+    """
+    if minutes < 1 or 60 % minutes:
+        raise ValueError(
+            f"{name}: roll_interval_minutes is {minutes}: it must divide 60, since the roll runs at multiples of it"
         )

@@ -1,12 +1,10 @@
 """What can't be delivered is kept: in a dead-letter queue or a bucket, unless the next run makes it good."""
 
-import re
-
 from pulumi_policy import ResourceValidationArgs
 
 from .rules import Rule, Violations, is_set, read, resource_policy, violation
+from .schedules import shortest_interval
 
-_SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
 _DEFAULT_AGE = 86_400  # EventBridge Scheduler, RetryPolicy: MaximumEventAgeInSeconds
 
 
@@ -33,10 +31,10 @@ def _superseded(args: ResourceValidationArgs) -> str | None:
         return None
     path = "target.retryPolicy.maximumEventAgeInSeconds"
     age = read(args.props, path)
-    rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", str(read(args.props, "scheduleExpression")))
-    if rate is None:
-        return violation(args, "target.deadLetterConfig.arn", None, "a queue's ARN unless the schedule is a rate")
-    interval = int(rate[1]) * _SECONDS[rate[2]]
+    interval = shortest_interval(str(read(args.props, "scheduleExpression")))
+    if interval is None:
+        allowed = "a queue's ARN unless the schedule runs every day"
+        return violation(args, "target.deadLetterConfig.arn", None, allowed)
     if (_DEFAULT_AGE if age is None else age) <= interval:
         return None
     return violation(args, path, age, f"at most the {interval} seconds between two runs without a dead-letter queue")

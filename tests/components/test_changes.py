@@ -31,13 +31,14 @@ ROUTES = {
 INDEXES = {"metrics-table", "operations-table-throttles-alarm"} | DASHBOARD
 ROLL_ALARMS = named(
     "operations",
-    "overdue-items-alarm",
+    "overdue-wakes-alarm",
     "roll-duration-alarm",
     "roll-errors-alarm",
     "roll-failures-alarm",
     "roll-missing-alarm",
     "roll-throttles-alarm",
     "unsent-alerts-alarm",
+    "wakes-put-off-alarm",
 )
 ROLLUP_ALARMS = {f"operations-rollup-{name}-alarm" for name in ("missing", "errors", "duration", "runs")}
 ALARMS = (
@@ -61,6 +62,7 @@ ALARMS = (
         "dead-letters-alarm",
         "table-errors-alarm",
         "table-throttles-alarm",
+        "transactions-cancelled-alarm",
     )
 )
 OF_MANY = {
@@ -82,7 +84,7 @@ CHANGES: dict[str, tuple[Any, set[str] | None]] = {
     "namePrefix": ("other", None),
     "production": (
         True,
-        {"events-stream", "metrics-table", "alerts-bus", "alerts-dlq"}
+        {"events-stream", "metrics-table", "metrics-state", "alerts-bus", "alerts-dlq"}
         | {"processor-mapping", "processor-quarantine-bucket", "rollup-runs-bucket"}
         | TOPICS,
     ),
@@ -161,8 +163,8 @@ CHANGES: dict[str, tuple[Any, set[str] | None]] = {
     "demandSurgeScore": ("3.5", JUDGING),
     "demandSurgeLeast": (11, JUDGING),
     "futureToleranceMinutes": (11, JUDGING),
-    "rollIntervalMinutes": (1, {"processor-roll-schedule", "processor-roll-schedule-retries"} | ROLL_ALARMS),
-    "duePartitions": (17, JUDGING),
+    "rollIntervalMinutes": (1, {"processor-roll-schedule", "processor-roll-schedule-retries"} | ROLL_ALARMS | JUDGING),
+    "lanes": (17, JUDGING),
     "rollupEnabled": (False, {"rollup-schedule"} | ROLLUP_ALARMS | DASHBOARD),
     "rollupIntervalMinutes": (20, {"rollup-schedule", "rollup-schedule-retries"} | ROLLUP_ALARMS),
     "rollupDistributedItems": (0, OF_MANY | {"operations-rollup-runs-alarm"} | DASHBOARD),
@@ -170,8 +172,7 @@ CHANGES: dict[str, tuple[Any, set[str] | None]] = {
     "rollupMemoryMb": (2000, ROLLUPS | DASHBOARD),
     "rollupStorageMb": (3000, ROLLUPS),
     "entityTypeHealthIndexEnabled": (False, INDEXES),
-    "lastUpdatedIndexEnabled": (False, INDEXES),
-    "dueIndexEnabled": (False, {"processor-roll-schedule"} | INDEXES | ROLL_ALARMS),
+    "lastUpdatedIndexEnabled": (True, INDEXES),
     "alertEmailsCritical": (["c@d.org"], {"alerts-critical-email-83aa898c"}),
     "alertEmailsWarning": (["w@d.org"], {"alerts-warning-email-a83d0b3b"}),
     "alertEmailsInfo": (["i@d.org"], {"alerts-info-email-c3dc67b7"}),
@@ -197,8 +198,11 @@ CHANGES: dict[str, tuple[Any, set[str] | None]] = {
         named("operations", "processor-duration-alarm", "roll-duration-alarm", "rollup-duration-alarm") | DASHBOARD,
     ),
     "quarantineAlarmRecords": (4, {"operations-quarantined-records-alarm"}),
-    "tableFailuresAlarmCount": (12, named("operations", "table-errors-alarm", "table-throttles-alarm")),
-    "rollAlarmIntervals": (5, named("operations", "overdue-items-alarm", "roll-missing-alarm")),
+    "tableFailuresAlarmCount": (
+        12,
+        named("operations", "table-errors-alarm", "table-throttles-alarm", "transactions-cancelled-alarm"),
+    ),
+    "rollAlarmIntervals": (5, named("operations", "overdue-wakes-alarm", "roll-missing-alarm")),
     "rollupAlarmIntervals": (4, {"operations-rollup-missing-alarm"}),
     "unsentAlarmMinutes": (14, {"operations-unsent-alerts-alarm"} | DASHBOARD),
     "simulatorEnabled": (True, {"simulator-schedule"}),

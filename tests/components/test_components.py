@@ -19,55 +19,17 @@ from components.rollup import Rollup
 from components.simulator import Simulator
 from components.stream_processor import StreamProcessor
 from components.watch.observability import Observability
-from tests.helpers.recorded_program import ACCOUNT, ROOT, Recorded, arn, record
-
-PROJECTED_BY_HEALTH = [
-    "sessions_7d",
-    "sessions_14d",
-    "sessions_30d",
-    "ib_calls_7d",
-    "ib_calls_14d",
-    "avg_rating",
-    "ratings_30d",
-    "session_velocity",
-    "alerts",
-    "first_sessions_30d",
-    "first_session_success_rate",
-    "last_updated",
-]
-PROJECTED_BY_UPDATE = [
-    "sessions_7d",
-    "sessions_14d",
-    "sessions_30d",
-    "ib_calls_7d",
-    "ib_calls_14d",
-    "avg_rating",
-    "ratings_30d",
-    "session_velocity",
-    "alerts",
-    "first_sessions_30d",
-    "first_session_success_rate",
-    "health_score",
-    "region",
-    "available_tutors",
-    "active_students",
-    "demand_score",
-    "supply_score",
-    "balance_status",
-    "high_demand_subjects",
-]
+from tests.helpers.recorded_program import ACCOUNT, ROOT, Recorded, Registered, arn, record
 
 
-def index(name: str, hash_key: str, range_key: str, projected: list[str]) -> dict[str, Any]:
+def index(name: str, hash_key: str, range_key: str) -> dict[str, Any]:
+    """An index of keys alone: DynamoDB writes to it only when a key changes."""
     keys = [{"attributeName": hash_key, "keyType": "HASH"}, {"attributeName": range_key, "keyType": "RANGE"}]
-    if not projected:
-        return {"name": name, "keySchemas": keys, "projectionType": "KEYS_ONLY"}
-    return {"name": name, "keySchemas": keys, "projectionType": "INCLUDE", "nonKeyAttributes": projected}
+    return {"name": name, "keySchemas": keys, "projectionType": "KEYS_ONLY"}
 
 
-HEALTH = index("EntityTypeHealthIndex", "entity_type", "health_score", PROJECTED_BY_HEALTH)
-UPDATED = index("LastUpdatedIndex", "entity_type", "last_updated", PROJECTED_BY_UPDATE)
-DUE = index("DueIndex", "due_partition", "due_at", [])
+HEALTH = index("EntityTypeHealthIndex", "entity_type", "health_score")
+UPDATED = index("LastUpdatedIndex", "entity_type", "last_updated")
 
 
 TLS = {"BoolIfExists": {"aws:SecureTransport": "false"}}
@@ -79,14 +41,15 @@ def denied(sid: str, actions: list[str], resources: list[str], condition: Any) -
     return {**everybody, "Action": actions, "Resource": resources, "Condition": condition}
 
 
-def table(**args: Any) -> dict[str, Any]:
+def tables(**args: Any) -> dict[str, Registered]:
+    """The tables of a store, by their logical names."""
     given: MetricsStoreArgs = {"name_prefix": "p", **args}  # type: ignore[typeddict-item]
-    return record(lambda: MetricsStore("store", given)).one("aws:dynamodb/table:Table", "store-table").inputs
+    recorded = record(lambda: MetricsStore("store", given))
+    return {resource.name: resource for resource in recorded.of_type("aws:dynamodb/table:Table")}
 
 
 def test_the_table() -> None:
-    inputs = table()
-    assert inputs == {
+    assert tables()["store-table"].inputs == {
         "name": "p-metrics",
         "billingMode": "PAY_PER_REQUEST",
         "hashKey": "entity_id",
@@ -95,11 +58,8 @@ def test_the_table() -> None:
             {"name": "entity_id", "type": "S"},
             {"name": "entity_type", "type": "S"},
             {"name": "health_score", "type": "N"},
-            {"name": "last_updated", "type": "S"},
-            {"name": "due_partition", "type": "S"},
-            {"name": "due_at", "type": "N"},
         ],
-        "globalSecondaryIndexes": [HEALTH, UPDATED, DUE],
+        "globalSecondaryIndexes": [HEALTH],
         "streamEnabled": True,
         "streamViewType": "NEW_AND_OLD_IMAGES",
         "pointInTimeRecovery": {"enabled": True},
@@ -108,29 +68,52 @@ def test_the_table() -> None:
     }
 
 
-def test_no_index_projects_more_than_aws_allows() -> None:
-    assert max(len(index.get("nonKeyAttributes", [])) for index in table()["globalSecondaryIndexes"]) <= 20
+def test_the_internal_table_has_neither_stream_nor_index_and_its_items_expire() -> None:
+    assert tables()["store-state"].inputs == {
+        "name": "p-state",
+        "billingMode": "PAY_PER_REQUEST",
+        "hashKey": "pk",
+        "rangeKey": "sk",
+        "attributes": [{"name": "pk", "type": "S"}, {"name": "sk", "type": "S"}],
+        "ttl": {"attributeName": "expires", "enabled": True},
+        "pointInTimeRecovery": {"enabled": True},
+        "serverSideEncryption": {"enabled": True},
+        "deletionProtectionEnabled": False,
+    }
+
+
+@pytest.mark.parametrize("protect", [False, True])
+def test_the_internal_table_is_protected_and_encrypted_as_the_table_is(protect: bool) -> None:
+    made = tables(protect=protect)
+    kept = {
+        name: (table.protect, table.retain_on_delete, table.inputs["deletionProtectionEnabled"])
+        for name, table in made.items()
+    }
+    assert kept == dict.fromkeys(("store-table", "store-state"), (protect, protect, protect))
+    for same in ("serverSideEncryption", "pointInTimeRecovery", "billingMode"):
+        assert made["store-state"].inputs[same] == made["store-table"].inputs[same]
 
 
 @pytest.mark.parametrize(
-    ("switch", "left", "gone"),
+    ("switches", "indexes", "keys"),
     [
-        ("entity_type_health_index", [UPDATED, DUE], {"health_score"}),
-        ("last_updated_index", [HEALTH, DUE], {"last_updated"}),
-        ("due_index", [HEALTH, UPDATED], {"due_partition", "due_at"}),
+        ({"entity_type_health_index": False}, [], set()),
+        ({"last_updated_index": True}, [HEALTH, UPDATED], {"health_score", "last_updated"}),
+        ({"entity_type_health_index": False, "last_updated_index": True}, [UPDATED], {"last_updated"}),
     ],
 )
-def test_each_index_can_be_switched_off_with_its_keys(switch: str, left: list[Any], gone: set[str]) -> None:
-    inputs = table(**{switch: False})
-    assert inputs["globalSecondaryIndexes"] == left
-    names = {"entity_id", "entity_type", "health_score", "last_updated", "due_partition", "due_at"}
-    assert {attribute["name"] for attribute in inputs["attributes"]} == names - gone
+def test_each_index_can_be_switched_with_its_keys(
+    switches: dict[str, bool], indexes: list[Any], keys: set[str]
+) -> None:
+    inputs = tables(**switches)["store-table"].inputs
+    assert inputs.get("globalSecondaryIndexes", []) == indexes
+    assert {attribute["name"] for attribute in inputs["attributes"]} == {"entity_id", "entity_type"} | keys
 
 
-def test_a_reader_of_the_table_gets_reading_alone() -> None:
+def test_a_reader_gets_reading_of_the_table_alone() -> None:
     recorded = record(lambda: MetricsStore("store", {"name_prefix": "p"}).grant_read("ai", "their-role"))
     (statement,) = recorded.policy_of("their-role")
-    assert statement["Action"] == ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"]
+    assert statement["Action"] == ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"]
     assert statement["Resource"] == [arn("dynamodb", "table/p-metrics"), arn("dynamodb", "table/p-metrics/index/*")]
 
 
@@ -139,11 +122,14 @@ def test_a_table_has_the_same_outputs_whether_made_or_found(existing: bool) -> N
     table_arn = arn("dynamodb", "table/p-metrics")
     args: MetricsStoreArgs = {"name_prefix": "p", "existing_arn": table_arn if existing else ""}
     recorded = record(lambda: MetricsStore("store", args))
-    assert len(recorded.of_type("aws:dynamodb/table:Table")) == (0 if existing else 1)
+    made = {resource.name for resource in recorded.of_type("aws:dynamodb/table:Table")}
+    assert made == ({"store-state"} if existing else {"store-table", "store-state"})
     assert recorded.component_outputs["store"] == {
         "table_arn": table_arn,
         "table_name": "p-metrics",
         "table_stream_arn": "" if existing else f"{table_arn}/stream/1",
+        "state_table_arn": arn("dynamodb", "table/p-state"),
+        "state_table_name": "p-state",
     }
 
 
@@ -502,6 +488,45 @@ def test_a_publisher_under_an_unknown_source_is_refused() -> None:
         bus(lambda bus: bus.grant_publish("ai", "their-role", "me"))
 
 
+def processed(**args: Any) -> Recorded:
+    """A processor alone, on what a team already has."""
+    given: Any = {
+        "name_prefix": "p",
+        "code": pulumi.AssetArchive({}),
+        "layer": pulumi.AssetArchive({}),
+        "layer_hash": "0",
+        "stream_arn": arn("kinesis", "stream/theirs"),
+        "table_arn": arn("dynamodb", "table/theirs"),
+        "table_name": "theirs",
+        "state_table_arn": arn("dynamodb", "table/p-state"),
+        "state_table_name": "p-state",
+        "bus_arn": arn("events", "event-bus/theirs"),
+        "bus_name": "theirs",
+        **args,
+    }
+    return record(lambda: StreamProcessor("processor", given))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expression"),
+    [(1, "cron(0/1 * * * ? *)"), (15, "cron(0/15 * * * ? *)"), (60, "cron(0 * * * ? *)")],
+)
+def test_the_roll_runs_at_multiples_of_its_interval(minutes: int, expression: str) -> None:
+    recorded = processed(roll_interval_minutes=minutes)
+    schedule = recorded.one("aws:scheduler/schedule:Schedule", "processor-roll-schedule").inputs
+    assert (schedule["scheduleExpression"], schedule["state"]) == (expression, "ENABLED")
+    assert schedule["flexibleTimeWindow"] == {"mode": "OFF"}
+    for function in recorded.of_type("aws:lambda/function:Function"):
+        assert function.inputs["environment"]["variables"]["ROLL_INTERVAL_MINUTES"] == str(minutes)
+
+
+@pytest.mark.parametrize("minutes", [-5, 0, 7, 45, 61, 120])
+def test_an_interval_that_does_not_divide_an_hour_is_refused(minutes: int) -> None:
+    message = f"processor: roll_interval_minutes is {minutes}: it must divide 60, since the roll runs at multiples of"
+    with pytest.raises(ValueError, match=message):
+        processed(roll_interval_minutes=minutes)
+
+
 def test_components_have_the_defaults_of_the_settings(built_layer: Path) -> None:
     """A component given nothing but what it requires equals the one that the program makes from default settings."""
 
@@ -519,6 +544,8 @@ def test_components_have_the_defaults_of_the_settings(built_layer: Path) -> None
                 "stream_arn": stream.stream_arn,
                 "table_arn": store.table_arn,
                 "table_name": store.table_name,
+                "state_table_arn": store.state_table_arn,
+                "state_table_name": store.state_table_name,
                 "bus_arn": alerts.bus_arn,
                 "bus_name": alerts.bus_name,
             },
@@ -531,6 +558,7 @@ def test_components_have_the_defaults_of_the_settings(built_layer: Path) -> None
                 "layer_arn": processor.layer_arn,
                 "environment": processor.environment,
                 "table_arn": store.table_arn,
+                "state_table_arn": store.state_table_arn,
                 "bus_arn": alerts.bus_arn,
             },
         )
@@ -555,6 +583,7 @@ def test_components_have_the_defaults_of_the_settings(built_layer: Path) -> None
                 "rollup_step_names": [*rollup.step_names],
                 "rollup_state_machine_arn": rollup.state_machine_arn,
                 "table_name": store.table_name,
+                "state_table_name": store.state_table_name,
                 "bus_name": alerts.bus_name,
                 "rule_names": [*alerts.rule_names],
                 "notifier_function_name": alerts.notifier_function_name,

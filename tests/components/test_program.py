@@ -41,8 +41,8 @@ COUNTS = {
     "aws:cloudwatch/eventTarget:EventTarget": 3,
     "aws:cloudwatch/logGroup:LogGroup": 8,
     "aws:cloudwatch/dashboard:Dashboard": 1,
-    "aws:cloudwatch/metricAlarm:MetricAlarm": 27,
-    "aws:dynamodb/table:Table": 1,
+    "aws:cloudwatch/metricAlarm:MetricAlarm": 29,
+    "aws:dynamodb/table:Table": 2,
     "aws:iam/role:Role": 11,
     "aws:iam/rolePolicy:RolePolicy": 11,
     "aws:kinesis/stream:Stream": 1,
@@ -217,9 +217,11 @@ def test_the_functions_environments(program: Run, stack: str) -> None:
     }
     common = {
         "DYNAMODB_TABLE_NAME": f"{p}-metrics",
+        "STATE_TABLE_NAME": f"{p}-state",
         "EVENT_BUS_NAME": f"{p}-alerts",
         "QUARANTINE_BUCKET_NAME": f"{p}-quarantine-0001",
-        "DUE_PARTITIONS": "16",
+        "ROLL_INTERVAL_MINUTES": "5",
+        "WAKE_LANES": "4",
         "FUTURE_TOLERANCE_SECONDS": "600",
         "IB_CALLS_WARNING": "3",
         "HEALTH_WARNING": "70",
@@ -241,7 +243,7 @@ def test_the_functions_environments(program: Run, stack: str) -> None:
         "ROLLUP_BUCKET_NAME": f"{p}-rollup-0001",
         "ROLLUP_STATE_MACHINE_ARN": arn("states", f"stateMachine:{p}-rollup"),
     }
-    needed = ("DYNAMODB_TABLE_NAME", "EVENT_BUS_NAME", "QUARANTINE_BUCKET_NAME", "LOG_LEVEL")
+    needed = ("DYNAMODB_TABLE_NAME", "STATE_TABLE_NAME", "EVENT_BUS_NAME", "QUARANTINE_BUCKET_NAME", "LOG_LEVEL")
     step = {name: common[name] for name in (*needed, "POWERTOOLS_METRICS_NAMESPACE")}
     told = {"rollup": common, "rollup-map": step, "rollup-reduce": step}
     assert variables == {
@@ -268,6 +270,7 @@ Allowed = tuple[list[str], list[str], Any]
 def role_policies(p: str) -> dict[str, list[Allowed]]:
     """Of each role, every statement's actions, resources and condition: exactly what its function calls."""
     stream, table = arn("kinesis", f"stream/{p}-events"), arn("dynamodb", f"table/{p}-metrics")
+    state = arn("dynamodb", f"table/{p}-state")
     bus, bucket = arn("events", f"event-bus/{p}-alerts"), f"arn:aws:s3:::{p}-quarantine-0001"
 
     key, through_sns = arn("kms", "key/alerts-key"), {"StringLike": {"kms:ViaService": "sns.eu-west-1.amazonaws.com*"}}
@@ -284,6 +287,11 @@ def role_policies(p: str) -> dict[str, list[Allowed]]:
     def logs(function: str) -> Allowed:
         group = arn("logs", f"log-group:/aws/lambda/{p}-{function}:*")
         return ["logs:CreateLogStream", "logs:PutLogEvents"], [group], by(function)
+
+    def taking_in(function: str) -> list[Allowed]:
+        heads = ["dynamodb:BatchGetItem", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate", "dynamodb:PutItem"]
+        tails_and_wakes = ["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:PutItem"]
+        return [(heads, [table], by(function)), (tails_and_wakes, [state], by(function))]
 
     def rolled(*functions: str) -> Allowed:
         return ["lambda:InvokeFunction"], [arn("lambda", f"function:{p}-{each}") for each in functions], None
@@ -306,24 +314,31 @@ def role_policies(p: str) -> dict[str, list[Allowed]]:
             ),
             (["s3:PutObject"], [f"{bucket}/aws/lambda/*"], own_bucket),
             (["s3:ListBucket"], [bucket], own_bucket),
-            (
-                ["dynamodb:BatchGetItem", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"],
-                [table],
-                by("processor"),
-            ),
+            *taking_in("processor"),
             (["events:PutEvents"], [bus], own_source | by("processor")),
             (["s3:PutObject"], [f"{bucket}/records/*"], own_bucket | by("processor")),
             logs("processor"),
         ],
         f"{p}-roll": [
-            (["dynamodb:Query"], [f"{table}/index/DueIndex"], by("roll")),
-            (["dynamodb:BatchGetItem", "dynamodb:PartiQLUpdate"], [table], by("roll")),
+            # A move of an item to its tail is a transaction of two puts.
+            (["dynamodb:BatchGetItem", "dynamodb:PartiQLUpdate", "dynamodb:PutItem"], [table], by("roll")),
+            (
+                [
+                    "dynamodb:BatchGetItem",
+                    "dynamodb:BatchWriteItem",
+                    "dynamodb:GetItem",
+                    "dynamodb:PutItem",
+                    "dynamodb:Query",
+                ],
+                [state],
+                by("roll"),
+            ),
             (["events:PutEvents"], [bus], own_source | by("roll")),
             logs("roll"),
         ],
         f"{p}-rollup": [
             (["dynamodb:DescribeTable", "dynamodb:Scan"], [table], by("rollup")),
-            (["dynamodb:BatchGetItem", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"], [table], by("rollup")),
+            *taking_in("rollup"),
             (["events:PutEvents"], [bus], own_source | by("rollup")),
             (["s3:GetObject"], [runs, exports], own_bucket | by("rollup")),
             (["s3:PutObject"], [runs], own_bucket | by("rollup")),
@@ -331,7 +346,8 @@ def role_policies(p: str) -> dict[str, list[Allowed]]:
             logs("rollup"),
         ],
         f"{p}-rollup-map": [
-            (["dynamodb:Scan"], [table], by("rollup-map")),
+            (["dynamodb:BatchGetItem", "dynamodb:Scan"], [table], by("rollup-map")),
+            (["dynamodb:BatchGetItem"], [state], by("rollup-map")),
             (["s3:GetObject"], [exports], own_bucket | by("rollup-map")),
             (["s3:PutObject"], [runs], own_bucket | by("rollup-map")),
             logs("rollup-map"),
@@ -450,7 +466,8 @@ def test_everything_is_encrypted(program: Run, stack: str) -> None:
     recorded = program(stack)
     stream = recorded.one("aws:kinesis/stream:Stream").inputs
     assert (stream["encryptionType"], stream["kmsKeyId"]) == ("KMS", "alias/aws/kinesis")
-    assert recorded.one("aws:dynamodb/table:Table").inputs["serverSideEncryption"] == {"enabled": True}
+    tables = recorded.of_type("aws:dynamodb/table:Table")
+    assert [table.inputs["serverSideEncryption"] for table in tables] == [{"enabled": True}] * 2
     assert recorded.one("aws:sqs/queue:Queue").inputs["sqsManagedSseEnabled"] is True
     encryption = recorded.of_type(
         "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
@@ -468,12 +485,13 @@ def test_everything_is_encrypted(program: Run, stack: str) -> None:
 @STACKS
 def test_production_keeps_what_cannot_be_made_again(program: Run, stack: str) -> None:
     recorded, production = program(stack), stack == "prod"
-    kept = {"events-stream", "metrics-table", "alerts-key", "processor-quarantine-bucket"}
+    kept = {"events-stream", "metrics-table", "metrics-state", "alerts-key", "processor-quarantine-bucket"}
     topics = {"operations-topic", *(f"alerts-{severity}-topic" for severity in ("critical", "warning", "info"))}
     protected = kept | {"processor-mapping", "alerts-bus", "alerts-dlq", *topics}
     assert {r.name for r in recorded.resources if r.protect} == (protected if production else set())
     assert {r.name for r in recorded.resources if r.retain_on_delete} == (kept if production else set())
-    assert recorded.one("aws:dynamodb/table:Table").inputs["deletionProtectionEnabled"] is production
+    tables = recorded.of_type("aws:dynamodb/table:Table")
+    assert [table.inputs["deletionProtectionEnabled"] for table in tables] == [production] * 2
     quarantine = recorded.one("aws:s3/bucket:Bucket", "processor-quarantine-bucket")
     runs = recorded.one("aws:s3/bucket:Bucket", "rollup-runs-bucket")
     assert quarantine.inputs["forceDestroy"] is runs.inputs["forceDestroy"] is not production
@@ -486,7 +504,7 @@ def test_the_schedules(program: Run, stack: str) -> None:
         for r in program(stack).of_type("aws:scheduler/schedule:Schedule")
     }
     assert {name: (s["scheduleExpression"], s["state"]) for name, s in schedules.items()} == {
-        "roll-schedule": ("rate(5 minutes)", "ENABLED"),
+        "roll-schedule": ("cron(0/5 * * * ? *)", "ENABLED"),
         "rollup-schedule": ("rate(15 minutes)", "ENABLED"),
         "simulator-schedule": ("rate(1 minute)", "DISABLED"),
     }
@@ -552,7 +570,8 @@ ALARMS: dict[str, tuple[list[str], float, str, str]] = {
     "roll-throttles": (["Sum AWS/Lambda Throttles of roll"], 10, TWICE, "notBreaching"),
     "roll-duration": (["Maximum AWS/Lambda Duration of roll"], 0.75 * 120_000, TWICE, "notBreaching"),
     "roll-failures": (["Maximum own RollFailed of roll"], 1, "3 of 3 in 300 s", "ignore"),
-    "overdue-items": (["Maximum own OldestDue of roll"], 3 * 5 * 60, ONCE, "ignore"),
+    "overdue-wakes": (["Maximum own OldestWake of roll"], 3 * 5 * 60, ONCE, "ignore"),
+    "wakes-put-off": (["Minimum own PutOff of roll"], 1, "6 of 6 in 300 s", "ignore"),
     "unsent-alerts": (["Maximum own OldestUnsent of roll"], 15 * 60, ONCE, "ignore"),
     "rollup-missing": (
         ["Sum own RolledUp of rollup", "IF(FILL(complete, 0) < 1, 1, 0)"],
@@ -601,8 +620,11 @@ ALARMS: dict[str, tuple[list[str], float, str, str]] = {
     ),
     "table-errors": (
         [
-            f"Sum AWS/DynamoDB SystemErrors of {each} metrics"
-            for each in ("BatchGetItem", "BatchExecuteStatement", "Query", "Scan")
+            f"Sum AWS/DynamoDB SystemErrors of {each}"
+            for each in (
+                *("BatchGetItem metrics", "BatchExecuteStatement metrics", "Scan metrics"),
+                *("TransactWriteItems metrics", "BatchGetItem state", "BatchWriteItem state", "Query state"),
+            )
         ],
         10,
         "2 of 2 in 300 s",
@@ -610,14 +632,15 @@ ALARMS: dict[str, tuple[list[str], float, str, str]] = {
     ),
     "table-throttles": (
         [
-            f"Sum AWS/DynamoDB {kind}ThrottleEvents of {index}metrics"
-            for index in ("", "EntityTypeHealthIndex ", "LastUpdatedIndex ", "DueIndex ")
+            f"Sum AWS/DynamoDB {kind}ThrottleEvents of {each}"
+            for each in ("metrics", "state", "EntityTypeHealthIndex metrics")
             for kind in ("Read", "Write")
         ],
         10,
         "2 of 2 in 300 s",
         "notBreaching",
     ),
+    "transactions-cancelled": (["Sum own TransactionsCancelled of processor"], 10, "2 of 2 in 300 s", "notBreaching"),
 }
 
 
@@ -673,16 +696,6 @@ def test_code_and_layer_are_what_the_functions_import(either: Recorded, built_la
     assert (Path.cwd() / archive["source"].path).resolve() == built_layer.resolve()
     layer = either.one("aws:lambda/layerVersion:LayerVersion").inputs
     assert (layer["s3Bucket"], layer["s3Key"]) == (archive["bucket"], archive["key"])
-
-
-def test_the_roll_rests_without_its_index(built_layer: Path) -> None:
-    recorded = record_program("dev", layerDirectory=str(built_layer), dueIndexEnabled=False)
-    assert recorded.one("aws:scheduler/schedule:Schedule", "processor-roll-schedule").inputs["state"] == "DISABLED"
-    table = recorded.one("aws:dynamodb/table:Table").inputs
-    assert "DueIndex" not in [index["name"] for index in table["globalSecondaryIndexes"]]
-    alarms = {r.inputs["name"]: r.inputs for r in recorded.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")}
-    assert "iops-dashboard-dev-roll-missing" not in alarms
-    assert "DueIndex" not in str(alarms["iops-dashboard-dev-table-throttles"]["metricQueries"])
 
 
 def test_the_rollup_rests_when_it_is_switched_off(built_layer: Path) -> None:
@@ -759,18 +772,17 @@ def test_an_existing_table_and_bus_are_used_and_not_made(built_layer: Path) -> N
         existingTableKeyArn=key,
         existingBusArn=bus,
     )
-    gone = {
-        "aws:dynamodb/table:Table",
-        "aws:cloudwatch/eventBus:EventBus",
-        "aws:cloudwatch/eventBusPolicy:EventBusPolicy",
-    }
+    gone = {"aws:cloudwatch/eventBus:EventBus", "aws:cloudwatch/eventBusPolicy:EventBusPolicy"}
     assert {r.type for r in recorded.resources} & gone == set()
+    # What is internal is in a table of the stack's own all the same.
+    assert [r.name for r in recorded.of_type("aws:dynamodb/table:Table")] == ["metrics-state"]
+    state = arn("dynamodb", "table/iops-dashboard-state")
     assert (recorded.outputs["MetricsTableName"], recorded.outputs["AlertBusName"]) == ("theirs", "theirs")
     for role, theirs in {
-        "processor": [table, bus, key],
-        "roll": [table, bus, key],
-        "rollup": [table, bus, key],
-        "rollup-map": [table, key],
+        "processor": [table, state, bus, key],
+        "roll": [table, state, bus, key],
+        "rollup": [table, state, bus, key],
+        "rollup-map": [table, state, key],
         "rollup-reduce": [],
         "simulator": [],
     }.items():
@@ -841,15 +853,15 @@ ARRIVALS: dict[str, tuple[Any, str, Any]] = {
     "demandSurgeScore": ("3.5", "processor-roll-function environment.variables.DEMAND_SURGE_SCORE", "3.5"),
     "demandSurgeLeast": (11, "processor-function environment.variables.DEMAND_SURGE_LEAST", "11"),
     "futureToleranceMinutes": (11, "processor-function environment.variables.FUTURE_TOLERANCE_SECONDS", "660"),
-    "rollIntervalMinutes": (1, "processor-roll-schedule scheduleExpression", "rate(1 minute)"),
-    "duePartitions": (17, "processor-roll-function environment.variables.DUE_PARTITIONS", "17"),
+    "rollIntervalMinutes": (60, "processor-roll-schedule scheduleExpression", "cron(0 * * * ? *)"),
+    "lanes": (17, "processor-roll-function environment.variables.WAKE_LANES", "17"),
     "rollupIntervalMinutes": (20, "rollup-schedule scheduleExpression", "rate(20 minutes)"),
     "rollupDistributedItems": (7, "rollup-function environment.variables.ROLLUP_DISTRIBUTED_ITEMS", "7"),
     "rollupMaxConcurrency": (5, "rollup-steps definition.States.Read the table.MaxConcurrency", 5),
     "rollupMemoryMb": (2000, "rollup-map-function memorySize", 2000),
     "rollupStorageMb": (3000, "rollup-reduce-function ephemeralStorage.size", 3000),
-    "entityTypeHealthIndexEnabled": (False, "metrics-table globalSecondaryIndexes.0.name", "DueIndex"),
-    "lastUpdatedIndexEnabled": (False, "metrics-table globalSecondaryIndexes.0.name", "DueIndex"),
+    "entityTypeHealthIndexEnabled": (False, "metrics-table globalSecondaryIndexes.0.name", "LastUpdatedIndex"),
+    "lastUpdatedIndexEnabled": (True, "metrics-table globalSecondaryIndexes.0.name", "LastUpdatedIndex"),
     "alertEmailsCritical": (["c@d.org"], "alerts-critical-email-83aa898c endpoint", "c@d.org"),
     "alertEmailsWarning": (["w@d.org"], "alerts-warning-email-a83d0b3b endpoint", "w@d.org"),
     "alertEmailsInfo": (["i@d.org"], "alerts-info-email-c3dc67b7 endpoint", "i@d.org"),
@@ -863,7 +875,7 @@ ARRIVALS: dict[str, tuple[Any, str, Any]] = {
     "durationAlarmPercent": (50, "operations-processor-duration-alarm threshold", 33 * 500),
     "quarantineAlarmRecords": (4, "operations-quarantined-records-alarm threshold", 4),
     "tableFailuresAlarmCount": (12, "operations-table-throttles-alarm threshold", 12),
-    "rollAlarmIntervals": (5, "operations-overdue-items-alarm threshold", 5 * 60),
+    "rollAlarmIntervals": (5, "operations-overdue-wakes-alarm threshold", 5 * 3600),
     "rollupAlarmIntervals": (4, "operations-rollup-missing-alarm evaluationPeriods", 4),
     "unsentAlarmMinutes": (14, "operations-unsent-alerts-alarm threshold", 14 * 60),
     "simulatorEnabled": (True, "simulator-schedule state", "ENABLED"),
@@ -896,7 +908,6 @@ def test_every_declared_setting_is_tested_above() -> None:
     }
     assert project["config"].keys() == ARRIVALS.keys() | existing | {
         "layerDirectory",
-        "dueIndexEnabled",
         "rollupEnabled",
         "alarmsEnabled",
         "dashboardEnabled",

@@ -72,6 +72,7 @@ def test_values_are_read_by_their_types() -> None:
 
 
 DAYS = ", ".join(map(str, LOG_RETENTION_DAYS))
+DIVISORS = "1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60"
 NAME = "3 to 25 lower-case letters, digits and hyphens, beginning with a letter and not ending with a hyphen"
 BAD = [
     *[("namePrefix", bad, NAME) for bad in ("", "ab", "a" * 26, "Iops", "1ops", "iops-", "io_ps", "io\n")],
@@ -117,8 +118,8 @@ BAD = [
     ("demandSurgeScore", "1000.5", "a number from 0 to 1000 with at most 4 decimals"),
     ("demandSurgeLeast", "0", "a whole number from 1 to 1000000"),
     ("futureToleranceMinutes", "1441", "a whole number from 0 to 1440"),
-    ("rollIntervalMinutes", "0", "a whole number from 1 to 60"),
-    ("duePartitions", "257", "a whole number from 1 to 256"),
+    *[("rollIntervalMinutes", bad, f"one of {DIVISORS}") for bad in ("0", "7", "45", "120", "5.0", "05", "")],
+    ("lanes", "257", "a whole number from 1 to 256"),
     ("dlqRetentionDays", "15", "a whole number from 1 to 14"),
     ("iteratorAgeAlarmMinutes", "0", "a whole number from 1 to 10080"),
     ("functionErrorsAlarmCount", "0", "a whole number from 1 to 1000000"),

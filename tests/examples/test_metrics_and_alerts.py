@@ -53,6 +53,7 @@ def test_the_job_may_read_and_publish_and_no_more() -> None:
         "dynamodb:BatchGetItem",
         "dynamodb:GetItem",
         "dynamodb:Query",
+        "dynamodb:Scan",
         "events:PutEvents",
     ]
 

@@ -106,7 +106,7 @@ def test_stack_settings_are_defaults_then_the_stack_then_overrides() -> None:
     settings = stack_settings("dev", {"batchSize": "7", "aws:region": "eu-west-1"})
 
     assert settings["iops-dashboard:namePrefix"] == "iops-dashboard-dev"
-    assert settings["iops-dashboard:duePartitions"] == "16"
+    assert settings["iops-dashboard:lanes"] == "4"
     assert settings["iops-dashboard:alertEmailsInfo"] == "[]"
     assert (settings["iops-dashboard:batchSize"], settings["aws:region"]) == ("7", "eu-west-1")
 

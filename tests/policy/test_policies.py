@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from policy.checks import POLICIES
+from policy.checks.schedules import shortest_interval
 from tests.helpers.judging import ABSENT, UNKNOWN, changed, judge
 from tests.helpers.recorded_program import ROOT, Registered
 
@@ -62,10 +63,12 @@ def good(stack: str) -> list[Registered]:
         "deletionProtectionEnabled": stack == "prod",
         "pointInTimeRecovery": {"enabled": stack == "prod"},
     }
+    state = {**table, "name": "s", "ttl": {"enabled": True, "attributeName": "expires"}}
     metrics = document(Action="cloudwatch:PutMetricData", Resource="*")
     return [
         declared("aws:kinesis/stream:Stream", "stream", {"encryptionType": "KMS", "kmsKeyId": "alias/k"}, stack=stack),
         declared("aws:dynamodb/table:Table", "table", table, stack=stack),
+        declared("aws:dynamodb/table:Table", "state", state, stack=stack),
         declared("aws:sqs/queue:Queue", "queue", {"sqsManagedSseEnabled": True}, stack=stack),
         declared("aws:sqs/queue:Queue", "queue-with-key", {"kmsMasterKeyId": "alias/k"}, stack=stack),
         declared("aws:sns/topic:Topic", "topic", {"kmsMasterKeyId": "alias/k"}, stack=stack),
@@ -111,6 +114,12 @@ def good(stack: str) -> list[Registered]:
         declared("aws:lambda/function:Function", "function", {"name": "f"}, stack=stack),
         declared(
             "aws:lambda/function:Function",
+            "function-with-state",
+            {"name": "f", "environment": {"variables": {"DYNAMODB_TABLE_NAME": "t", "STATE_TABLE_NAME": "s"}}},
+            stack=stack,
+        ),
+        declared(
+            "aws:lambda/function:Function",
             "function-with-group",
             {"name": "g", "loggingConfig": {"logGroup": "/aws/lambda/f"}},
             stack=stack,
@@ -142,8 +151,17 @@ def good(stack: str) -> list[Registered]:
         ),
         declared(
             "aws:scheduler/schedule:Schedule",
+            "schedule-on-the-clock",
+            {
+                "scheduleExpression": "cron(0/5 * * * ? *)",
+                "target": {"retryPolicy": {"maximumEventAgeInSeconds": 300.0}},
+            },
+            stack=stack,
+        ),
+        declared(
+            "aws:scheduler/schedule:Schedule",
             "schedule-with-queue",
-            {"scheduleExpression": "cron(0 6 * * ? *)", "target": {"deadLetterConfig": {"arn": QUEUE}}},
+            {"scheduleExpression": "cron(0 6 ? * MON *)", "target": {"deadLetterConfig": {"arn": QUEUE}}},
             stack=stack,
         ),
     ]
@@ -381,13 +399,18 @@ REFUSED: list[tuple[str, str, str, Any, str]] = [
     ),
     ("schedules-lose-nothing", "schedule", AGE, 301.0, f"{AGE} is 301: {TWO}"),
     ("schedules-lose-nothing", "schedule", "target", {}, f"{AGE} is not set: {TWO}"),
+    ("schedules-lose-nothing", "schedule-on-the-clock", AGE, 301.0, f"{AGE} is 301: {TWO}"),
+    ("schedules-lose-nothing", "schedule-on-the-clock", "target", {}, f"{AGE} is not set: {TWO}"),
     (
         "schedules-lose-nothing",
         "schedule-with-queue",
         "target",
         {},
-        "target.deadLetterConfig.arn is not set: it must be a queue's ARN unless the schedule is a rate",
+        "target.deadLetterConfig.arn is not set: it must be a queue's ARN unless the schedule runs every day",
     ),
+    ("state-expires", "state", "ttl.enabled", ABSENT, "ttl.enabled is not set: it must be True"),
+    ("state-expires", "state", "ttl.enabled", False, "ttl.enabled is False: it must be True"),
+    ("state-expires", "state", "ttl.attributeName", "ttl", "ttl.attributeName is 'ttl': it must be 'expires'"),
     (
         "deletion-protection",
         "table",
@@ -411,7 +434,7 @@ REFUSED: list[tuple[str, str, str, Any, str]] = [
     ),
     *(
         ("deletion-protection", name, "protect", False, "protect is False: it must be True in production")
-        for name in ("table", "stream", "key", "mapping")
+        for name in ("table", "state", "stream", "key", "mapping")
     ),
 ]
 
@@ -429,6 +452,50 @@ def test_one_wrong_property_is_refused_by_its_policy_alone(
     assert finding.policy == policy
     assert finding.message.removeprefix(f"{name}: ") == message
     assert finding.urn.endswith(f"::{name}")
+
+
+@pytest.mark.parametrize(
+    ("expression", "seconds"),
+    [
+        ("rate(1 minute)", 60),
+        ("rate(2 hours)", 7200),
+        ("rate(1 day)", 86_400),
+        ("cron(0/5 * * * ? *)", 300),
+        ("cron(*/20 * * * ? *)", 1200),
+        ("cron(* * * * ? *)", 60),
+        ("cron(0 * * * ? *)", 3600),
+        ("cron(0/45 * * * ? *)", 900),
+        ("cron(0,10,25 * ? * * *)", 600),
+        ("cron(30-59/10 6 * * ? *)", 600),
+        ("cron(0 6 * * ? *)", 86_400),
+        ("cron(50 0,23 * * ? *)", 3600),
+        ("cron(0 6 ? * MON *)", None),
+        ("cron(0 6 1 * ? *)", None),
+        ("cron(0 L * * ? *)", None),
+        ("cron(75 * * * ? *)", None),
+        ("at(2026-11-23T10:00:00)", None),
+        ("every minute", None),
+    ],
+)
+def test_how_often_a_schedule_runs(expression: str, seconds: int | None) -> None:
+    assert shortest_interval(expression) == seconds
+
+
+def test_a_table_that_no_function_keeps_state_in_need_not_expire() -> None:
+    resources = good("dev")
+    theirs = [
+        *changed(resources, "function-with-state", "environment.variables", {"STATE_TABLE_NAME": "elsewhere"}),
+        declared("aws:lambda/function:Function", "other", {"name": "f"}),
+    ]
+    assert judge(changed(theirs, "state", "ttl", ABSENT)) == []
+
+
+def test_a_state_table_without_expiry_is_refused_twice() -> None:
+    messages = [f.message for f in judge(changed(good("dev"), "state", "ttl", ABSENT))]
+    assert messages == [
+        "state: ttl.enabled is not set: it must be True",
+        "state: ttl.attributeName is not set: it must be 'expires'",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -543,6 +610,9 @@ def test_several_statements_and_one_alone_are_read_alike() -> None:
         ("target", "deadLetterConfig"),
         ("mapping", "destinationConfig.onFailure.destinationArn"),
         ("schedule", AGE),
+        ("schedule-on-the-clock", "scheduleExpression"),
+        ("state", "ttl.attributeName"),
+        ("function-with-state", "environment.variables.STATE_TABLE_NAME"),
         ("table", "pointInTimeRecovery.enabled"),
         ("bucket-access", "blockPublicAcls"),
         ("topic", "kmsMasterKeyId"),

@@ -28,6 +28,7 @@ BREAKS: list[tuple[str, str, str, Any, bool]] = [
     ("encryption-at-rest", "events-stream", "encryptionType", "NONE", False),
     ("encryption-at-rest", "events-stream", "kmsKeyId", ABSENT, False),
     ("encryption-at-rest", "metrics-table", "serverSideEncryption", ABSENT, False),
+    ("encryption-at-rest", "metrics-state", "serverSideEncryption", ABSENT, False),
     ("encryption-at-rest", "alerts-dlq", "sqsManagedSseEnabled", ABSENT, False),
     ("encryption-at-rest", "alerts-critical-topic", "kmsMasterKeyId", ABSENT, True),
     (
@@ -62,9 +63,14 @@ BREAKS: list[tuple[str, str, str, Any, bool]] = [
     ("targets-have-dead-letter-queues", "alerts-warning-target", "deadLetterConfig", ABSENT, False),
     ("mappings-keep-failed-batches", "processor-mapping", "destinationConfig", ABSENT, False),
     ("schedules-lose-nothing", "processor-roll-schedule", "target.retryPolicy", ABSENT, False),
-    ("deletion-protection", "metrics-table", "deletionProtectionEnabled", False, True),
-    ("deletion-protection", "metrics-table", "pointInTimeRecovery.enabled", False, True),
-    ("deletion-protection", "metrics-table", "protect", False, True),
+    ("schedules-lose-nothing", "rollup-schedule", "target.retryPolicy", ABSENT, False),
+    ("state-expires", "metrics-state", "ttl.enabled", False, False),
+    ("state-expires", "metrics-state", "ttl.attributeName", "expiry", False),
+    *(
+        ("deletion-protection", table, path, False, True)
+        for table in ("metrics-table", "metrics-state")
+        for path in ("deletionProtectionEnabled", "pointInTimeRecovery.enabled", "protect")
+    ),
     ("deletion-protection", "events-stream", "protect", False, True),
     ("deletion-protection", "alerts-key", "protect", False, True),
     ("deletion-protection", "processor-mapping", "protect", False, True),
