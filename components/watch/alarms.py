@@ -18,6 +18,10 @@ _OPERATIONS: Final = ("BatchGetItem", "BatchExecuteStatement", "Scan", "Transact
 _STATE_OPERATIONS: Final = ("BatchGetItem", "BatchWriteItem", "Query")
 # What has not run yet looks like what no longer runs: no expression tells the two apart.
 _ONCE_WHEN_NEW: Final = "On a new stack it rings once, and ends by itself with the first run."
+# The roll looks at what failed again in the next roll, and then in every second, fourth and eighth: three of twelve see
+# one entity that always fails.
+_ROLLS: Final = 12
+_FAILED_ROLLS: Final = 3
 _MINUTE: Final = 60
 _FIVE_MINUTES: Final = 300
 
@@ -223,10 +227,12 @@ def roll_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
     yield from _duration_alarm("roll", function, period, args)
     yield Alarm(
         "roll-failures",
-        "Items have failed in three rolls in a row, so it is not chance. First read in the roll's log which, and why.",
+        "Entities have failed in three of twelve rolls, so it is not chance. "
+        "First read in the roll's log which, and why.",
         metric=Metric(args["name_prefix"], "RollFailed", own, "Maximum"),
         period=period,
-        periods=3,
+        periods=_ROLLS,
+        of_them=_FAILED_ROLLS,
         missing="ignore",
     )
     yield Alarm(
@@ -240,11 +246,12 @@ def roll_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
     )
     yield Alarm(
         "wakes-put-off",
-        "Six rolls in a row could not finish with some entities, and look at them again later. "
+        "Three of twelve rolls could not finish with some entities, and look at them again later. "
         "First read in the roll's log what failed, and see whether the bus takes alerts.",
-        metric=Metric(args["name_prefix"], "PutOff", own, "Minimum"),
+        metric=Metric(args["name_prefix"], "PutOff", own, "Maximum"),
         period=period,
-        periods=6,
+        periods=_ROLLS,
+        of_them=_FAILED_ROLLS,
         missing="ignore",
     )
     yield Alarm(
@@ -254,6 +261,9 @@ def roll_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
         metric=Metric(args["name_prefix"], "OldestUnsent", own, "Maximum"),
         at_least=unsent * 60,
         period=period,
+        # An entity that is put off is looked at once in an hour and one interval, at the least.
+        periods=60 // interval + 1,
+        of_them=1,
         missing="ignore",
     )
 

@@ -26,7 +26,7 @@ def block(language: str, containing: str) -> str:
 def test_the_import_file_names_resources_of_the_program(program: Run) -> None:
     made = {r.name: r for r in program("prod").resources}
     resources = json.loads(block("json", '"resources"'))["resources"]
-    assert len(resources) == 4
+    assert len(resources) == 5
     for each in resources:
         resource = made[each["name"]]
         assert (each["type"], each.get("component", False)) == (resource.type, not resource.custom)

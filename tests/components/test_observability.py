@@ -3,12 +3,16 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
 
 from components.watch.arguments import ObservabilityArgs
 from components.watch.observability import Observability
+from functions.entities.wakes import Rhythm
+from functions.model import MINUTE_MS, SECOND_MS
+from functions.processor.roll import _put_off_until as put_off_until
 from tests.helpers import recorded_program
 from tests.helpers.recorded_program import ACCOUNT, ROOT, Recorded, arn, record
 
@@ -179,6 +183,33 @@ def test_the_rolls_alarms_go_by_its_interval() -> None:
     missing = alarm(recorded, "roll-missing")
     assert (missing["metricQueries"][0]["metric"]["period"], missing["evaluationPeriods"]) == (3600, 2)
     assert alarm(recorded, "overdue-wakes")["threshold"] == 2 * 3600
+
+
+def looks(interval_minutes: int) -> list[int]:
+    """The rolls, numbered from 0, that look at an entity which always fails."""
+    rhythm = Rhythm(interval_minutes * MINUTE_MS)
+    now_ms, rolls = 0, [0]
+    for put_off in range(20):
+        now_ms = put_off_until(now_ms, put_off, rhythm) * SECOND_MS
+        rolls.append(now_ms // rhythm.interval_ms)
+    return rolls
+
+
+@pytest.mark.parametrize("interval", [1, 2, 5, 15, 30, 60])
+@pytest.mark.parametrize("key", ["roll-failures", "wakes-put-off"])
+def test_one_entity_that_always_fails_is_told_of(interval: int, key: str) -> None:
+    inputs = alarm(observed(roll_interval_minutes=interval), key)
+    assert inputs["statistic"] == "Maximum"
+    seen = [sum(first <= roll < first + inputs["evaluationPeriods"] for roll in looks(interval)) for first in range(3)]
+    assert max(seen) >= inputs["datapointsToAlarm"]
+
+
+@pytest.mark.parametrize("interval", [1, 2, 5, 15, 30, 60])
+def test_an_alert_that_is_never_sent_keeps_its_alarm(interval: int) -> None:
+    inputs = alarm(observed(roll_interval_minutes=interval), "unsent-alerts")
+    assert inputs["datapointsToAlarm"] == 1
+    rolls = looks(interval)
+    assert max(later - roll for roll, later in pairwise(rolls)) <= inputs["evaluationPeriods"]
 
 
 def test_without_its_schedule_the_rollup_has_no_alarms() -> None:

@@ -569,10 +569,10 @@ ALARMS: dict[str, tuple[list[str], float, str, str]] = {
     "roll-errors": (["Sum AWS/Lambda Errors of roll"], 1, ONCE, "notBreaching"),
     "roll-throttles": (["Sum AWS/Lambda Throttles of roll"], 10, TWICE, "notBreaching"),
     "roll-duration": (["Maximum AWS/Lambda Duration of roll"], 0.75 * 120_000, TWICE, "notBreaching"),
-    "roll-failures": (["Maximum own RollFailed of roll"], 1, "3 of 3 in 300 s", "ignore"),
+    "roll-failures": (["Maximum own RollFailed of roll"], 1, "3 of 12 in 300 s", "ignore"),
     "overdue-wakes": (["Maximum own OldestWake of roll"], 3 * 5 * 60, ONCE, "ignore"),
-    "wakes-put-off": (["Minimum own PutOff of roll"], 1, "6 of 6 in 300 s", "ignore"),
-    "unsent-alerts": (["Maximum own OldestUnsent of roll"], 15 * 60, ONCE, "ignore"),
+    "wakes-put-off": (["Maximum own PutOff of roll"], 1, "3 of 12 in 300 s", "ignore"),
+    "unsent-alerts": (["Maximum own OldestUnsent of roll"], 15 * 60, "1 of 13 in 300 s", "ignore"),
     "rollup-missing": (
         ["Sum own RolledUp of rollup", "IF(FILL(complete, 0) < 1, 1, 0)"],
         1,
