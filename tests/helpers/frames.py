@@ -9,8 +9,10 @@ import polars as pl
 from hypothesis import strategies as st
 
 from functions.entities import absorb, facts, open_facts
+from functions.entities.absorb import Stored
 from functions.entities.fact_columns import NOTHING, FactColumns, Hour, facts_of, hours_of
 from functions.entities.facts import CALL, FAILURE, SESSION, SUCCESS, UNKNOWN, Fact, NewFact
+from functions.entities.tails import NO_TAIL, Head
 from functions.model import DAY_MS, HOUR_MS
 from tests.helpers.deployment import NOW
 
@@ -50,6 +52,7 @@ FOLDED = pl.Schema(
 
 NO_ROWS = pl.DataFrame(schema=ROWS)
 NO_HOURS = pl.DataFrame(schema=FOLDED)
+NO_FACTS = Stored(NOTHING, NO_TAIL)
 
 
 def told(time: int, identity: int = 1, *, entity: int = 0, kind: int = SESSION, **said: Any) -> Row:
@@ -83,12 +86,13 @@ def pack(facts: pl.DataFrame, folded: pl.DataFrame, entities: Sequence[int]) -> 
     }
 
 
-def unpack(stored: Sequence[FactColumns]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The inverse of `pack`: `entity` is the position in `stored`."""
-    rows = [(entity, *each) for entity, packed in enumerate(stored) for each in facts_of(packed)]
+def unpack(parts: Iterable[tuple[int, FactColumns]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The inverse of `pack`, of entities' positions and some of their facts."""
+    parts = list(parts)
+    rows = [(entity, *each) for entity, packed in parts for each in facts_of(packed)]
     hours = [
         (entity, each.kind, each.time, each.weight, each.rating_sum, each.rating_count)
-        for entity, packed in enumerate(stored)
+        for entity, packed in parts
         for each in hours_of(packed)
     ]
     return pl.DataFrame(rows, schema=ROWS, orient="row"), pl.DataFrame(hours, schema=FOLDED, orient="row")
@@ -106,38 +110,55 @@ def things_of(facts: pl.DataFrame, folded: pl.DataFrame = NO_HOURS) -> pl.DataFr
     return pl.concat([rows, folded.select("entity", session, "time", *sums)])
 
 
+KEEPS = Head(other_bytes=500, writes=0)
+"""A head that was moved just now, with room for some 500 bytes of facts: they stay while it holds."""
+MOVES = Head(other_bytes=1_019, writes=1_000_000)
+"""A head without room, written often since the last move: all facts move but sessions that may be going on."""
+
+
 @dataclass
 class Taken:
     """What taking in has made of some entities: their stored facts, the same as sorted frames, and what was said."""
 
-    stored: list[FactColumns]
-    folded_before: dict[int, int] = field(default_factory=dict)
+    stored: list[Stored]
     changed: set[int] = field(default_factory=set)
     too_late: list[tuple[int, int]] = field(default_factory=list)
     news: dict[int, list[NewFact]] = field(default_factory=dict)
     repeated: dict[int, int] = field(default_factory=dict)
 
     @property
+    def parts(self) -> list[tuple[int, FactColumns]]:
+        """Each head and each tail, with the position of its entity."""
+        return [(entity, part) for entity, (recent, tail) in enumerate(self.stored) for part in (recent, tail.facts)]
+
+    @property
+    def folded_before(self) -> dict[int, int]:
+        """By entity; only of those that have been folded."""
+        edges = enumerate(tail.folded_before for _, tail in self.stored)
+        return {entity: edge for entity, edge in edges if edge is not None}
+
+    @property
     def rows(self) -> pl.DataFrame:
-        return unpack(self.stored)[0].sort("entity", "time", "kind", "id")
+        """Of heads and tails together."""
+        return unpack(self.parts)[0].sort("entity", "time", "kind", "id")
 
     @property
     def folded(self) -> pl.DataFrame:
-        return unpack(self.stored)[1]
+        return unpack(self.parts)[1]
 
 
-def take(before: Taken | None, made: Iterable[Row], as_of: int = NOW, entities: int = 1) -> Taken:
-    """`absorb` of what arrives, each from a record of its own, into what an earlier one left."""
+def take(before: Taken | None, made: Iterable[Row], as_of: int = NOW, entities: int = 1, head: Head = KEEPS) -> Taken:
+    """`absorb` of what arrives, each from a record of its own, into what an earlier one left. All have this head."""
     before = before or Taken([])
-    stored = [*before.stored, *[NOTHING] * (entities - len(before.stored))]
+    stored = [*before.stored, *[NO_FACTS] * (entities - len(before.stored))]
     arriving: dict[int, list[tuple[int, Fact]]] = defaultdict(list)
     for record, row in enumerate(made):
         arriving[row["entity"]].append((record, fact(row)))
-    merged = absorb.absorb(stored, before.folded_before, arriving, [as_of] * entities)
+    merged = absorb.absorb(stored, arriving, [as_of] * entities, lambda _: head)
     assert merged.unreadable == {}
-    changed = {entity for entity, packed in enumerate(merged.facts) if packed.blob != stored[entity].blob}
+    changed = {entity for entity, parts in enumerate(merged.facts) if parts != stored[entity]}
     repeated = {entity: count for entity, count in merged.repeated.items() if count}
-    return Taken(merged.facts, merged.folded_before, changed, merged.too_late, merged.news, repeated)
+    return Taken(merged.facts, changed, merged.too_late, merged.news, repeated)
 
 
 def naive(made: list[Row]) -> list[Row]:

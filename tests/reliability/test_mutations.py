@@ -18,7 +18,6 @@ from functions.aws.deadline import Deadline
 from functions.entities import absorb, facts, plan, registers, totals, wakes
 from functions.entities.alerts import AlertRules, Alerts, Notification
 from functions.entities.arrivals import Arrivals, gather
-from functions.entities.fact_columns import FactColumns
 from functions.entities.facts import CALL, SESSION, Fact, NewFact
 from functions.entities.item import attributes_of
 from functions.entities.plan import Write
@@ -156,16 +155,13 @@ def test_a_watermark_instead_of_a_merge_is_caught(monkeypatch: pytest.MonkeyPatc
 
 def test_a_counter_instead_of_facts_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def counted(
-        stored: Sequence[FactColumns],
-        folded_before: Mapping[int, int],
-        arriving: Mapping[int, Sequence[absorb.Arrived]],
-        as_of: Sequence[int],
+        stored: Sequence[absorb.Stored], arriving: Mapping[int, Sequence[absorb.Arrived]], *rest: Any
     ) -> absorb.Merged:
         anew = {
             entity: [(record, fact._replace(id=next(numbers))) for record, fact in arrived]
             for entity, arrived in arriving.items()
         }
-        return merge(stored, folded_before, anew, as_of)
+        return merge(stored, anew, *rest)
 
     merge, numbers = absorb.absorb, count(1)
     monkeypatch.setattr(plan, "absorb", counted)

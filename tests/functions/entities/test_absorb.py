@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from functions.entities.absorb import absorb
-from functions.entities.fact_columns import facts_of, hours_of, read
+from functions.entities.absorb import Stored, absorb
+from functions.entities.fact_columns import NOTHING, facts_of, hours_of, read
 from functions.entities.facts import RETENTION_MS, SUCCESS
 from functions.entities.folding import MOST_ROWS
 from functions.entities.open_facts import pack
+from functions.entities.tails import NO_TAIL, Tail
 from functions.model import DAY_MS, HOUR_MS
 from tests.helpers.deployment import NOW
-from tests.helpers.frames import Row, Taken, fact, many, naive, rows, take, things, told
+from tests.helpers.frames import KEEPS, MOVES, Row, Taken, fact, many, naive, rows, take, things, told
 
 
 @given(st.lists(things, min_size=1, max_size=20), st.randoms(use_true_random=False))
@@ -68,8 +69,8 @@ def test_an_entity_that_loses_a_fact_does_not_change_its_neighbour() -> None:
 
 @pytest.fixture(scope="module")
 def folded() -> Taken:
-    """An entity that has been folded at `folded_before[0]`."""
-    return take(None, many(MOST_ROWS + 1))
+    """An entity whose tail has been folded at `folded_before[0]`."""
+    return take(None, many(MOST_ROWS + 1), head=MOVES)
 
 
 @pytest.mark.parametrize(("off", "late"), [(-1, True), (0, False), (1, False)])
@@ -117,13 +118,14 @@ def test_a_replay_counts_nothing_twice_and_says_of_what_was_folded_that_it_is_to
 
 
 def test_damaged_facts_are_left_and_said_and_their_neighbours_go_on() -> None:
-    sound = take(None, [told(NOW - HOUR_MS, 1, subject="algebra")]).stored[0]
+    sound = take(None, [told(NOW - HOUR_MS, 1, subject="algebra")]).stored[0].recent
     nameless = read(sound.blob.replace(b"algebra\xff", b""))
     again = [(0, fact(told(NOW, 1)))]
-    merged = absorb([nameless, sound], {}, {0: again, 1: again}, [NOW, NOW])
-    assert merged.unreadable == {0: "facts refer to name 1 of 0"}
-    assert merged.facts[0] is nameless
-    assert next(facts_of(merged.facts[1])).last == NOW
+    stored = [Stored(nameless, NO_TAIL), Stored(sound, NO_TAIL), Stored(NOTHING, Tail(1, nameless))]
+    merged = absorb(stored, dict.fromkeys(range(3), again), [NOW] * 3, lambda _: KEEPS)
+    assert merged.unreadable == dict.fromkeys((0, 2), "facts refer to name 1 of 0")
+    assert [merged.facts[entity] is stored[entity] for entity in range(3)] == [True, False, True]
+    assert next(facts_of(merged.facts[1].recent)).last == NOW
 
 
 @given(st.lists(things, min_size=1, max_size=20), st.lists(things, max_size=40))
@@ -131,7 +133,7 @@ def test_splicing_gives_the_bytes_that_packing_all_anew_gives(old: list[Row], ne
     """Whichever way is taken, by search or by index, with names that come, move and go."""
     before = take(None, old, entities=2)
     after = take(before, new, NOW + DAY_MS, entities=2)
-    for packed in after.stored:
+    for _, packed in after.parts:
         assert pack(facts_of(packed), hours_of(packed)).blob == packed.blob
 
 
@@ -152,7 +154,7 @@ def test_what_is_told_twice_is_said_to_be_repeated() -> None:
 def test_an_exception_that_a_later_event_makes_regular_is_stored_as_regular() -> None:
     rated, seen = told(NOW - 2 * HOUR_MS, rating=10_000), told(NOW - HOUR_MS)
     odd = take(None, [rated, seen])
-    assert len(odd.stored[0].exceptions) == 1
+    assert len(odd.stored[0].recent.exceptions) == 1
     regular = take(odd, [told(NOW, rating=20_000)])
-    assert not regular.stored[0].exceptions
+    assert not regular.stored[0].recent.exceptions
     assert regular.stored == take(None, [rated, seen, told(NOW, rating=20_000)]).stored

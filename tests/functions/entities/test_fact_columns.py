@@ -54,7 +54,7 @@ folds = st.lists(
 @given(states, folds)
 def test_what_is_packed_comes_back_as_it_was(facts: pl.DataFrame, folded: pl.DataFrame) -> None:
     packed = pack(facts, folded, [0, 1, 2])
-    unpacked, unfolded = unpack([read(packed[entity].blob) for entity in (0, 1, 2)])
+    unpacked, unfolded = unpack((entity, read(packed[entity].blob)) for entity in (0, 1, 2))
     assert_frame_equal(unpacked, facts)
     assert_frame_equal(unfolded, folded)
 
@@ -62,7 +62,7 @@ def test_what_is_packed_comes_back_as_it_was(facts: pl.DataFrame, folded: pl.Dat
 @given(states, folds)
 def test_packing_what_was_unpacked_gives_the_same_bytes(facts: pl.DataFrame, folded: pl.DataFrame) -> None:
     packed = pack(facts, folded, [0, 1, 2])
-    again = pack(*unpack([packed[0], packed[1], packed[2]]), [0, 1, 2])
+    again = pack(*unpack(packed.items()), [0, 1, 2])
     assert again == packed
 
 
@@ -110,7 +110,7 @@ def test_columns_are_as_narrow_as_their_values_and_rows_are_sorted(facts: pl.Dat
 @given(states, folds)
 def test_what_windows_are_made_of_is_read_from_the_bytes(facts: pl.DataFrame, folded: pl.DataFrame) -> None:
     packed = pack(facts, folded, [0, 1, 2])
-    read_back = packed_things([packed[0], packed[1], packed[2]])
+    read_back = packed_things(list(packed.items()))
     assert read_back.schema == THINGS
     assert_frame_equal(read_back, things_of(facts, folded), check_row_order=False)
 
@@ -118,7 +118,7 @@ def test_what_windows_are_made_of_is_read_from_the_bytes(facts: pl.DataFrame, fo
 @given(states, folds)
 def test_sessions_are_read_from_the_bytes_of_many(facts: pl.DataFrame, folded: pl.DataFrame) -> None:
     packed = pack(facts, folded, [0, 1, 2])
-    read_back, damaged = sessions([packed[0], packed[1], packed[2]], NEVER)
+    read_back, damaged = sessions(list(packed.items()), NEVER)
     assert (read_back.schema, damaged) == (SESSIONS, [])
     said = facts.filter(pl.col("kind") == SESSION).select(pl.col(name).cast(dtype) for name, dtype in SESSIONS.items())
     assert_frame_equal(read_back.sort("entity", "time", "id"), said.sort("entity", "time", "id"))
@@ -128,13 +128,31 @@ def test_sessions_that_have_expired_are_left_out_though_they_are_still_stored() 
     expired = NOW - RETENTION_MS
     kept, gone = told(expired - DAY_MS, 1) | {"last": expired + 1}, told(expired - DAY_MS, 2) | {"last": expired}
     packed = pack(rows(kept, gone), NO_HOURS, [0])[0]
-    assert sessions([packed], expired)[0]["id"].to_list() == [1]
-    assert sessions([packed], expired - 1)[0]["id"].to_list() == [1, 2]
+    assert sessions([(0, packed)], expired)[0]["id"].to_list() == [1]
+    assert sessions([(0, packed)], expired - 1)[0]["id"].to_list() == [1, 2]
+
+
+@given(states, folds, st.data())
+def test_an_entity_has_as_many_parts_as_it_is_given(facts: pl.DataFrame, folded: pl.DataFrame, data: Any) -> None:
+    """Windows and rollups see an entity's facts alike, however they are divided between its head and its tail."""
+    first = pl.Series(data.draw(st.lists(st.booleans(), min_size=len(facts), max_size=len(facts))), dtype=pl.Boolean)
+    heads, tails = pack(facts.filter(first), NO_HOURS, [0, 1, 2]), pack(facts.filter(~first), folded, [0, 1, 2])
+    divided, whole = [*heads.items(), *tails.items()], list(pack(facts, folded, [0, 1, 2]).items())
+    assert_frame_equal(packed_things(divided), packed_things(whole), check_row_order=False)
+    assert_frame_equal(sessions(divided, NEVER)[0], sessions(whole, NEVER)[0], check_row_order=False)
+
+
+def test_who_has_a_damaged_part_keeps_the_other() -> None:
+    sound = pack(rows(*REGULAR), NO_HOURS, [0])[0]
+    torn = read(sound.blob.replace("Ökologie".encode() + b"\xff", b""))
+    read_back, damaged = sessions([(7, sound), (3, sound), (7, torn)], NEVER)
+    assert damaged == [7]
+    assert read_back["entity"].value_counts().sort("entity").rows() == [(3, 3), (7, 3)]
 
 
 def test_sessions_of_nobody_are_none() -> None:
     assert_frame_equal(sessions([], NEVER)[0], SESSIONS.to_frame())
-    assert_frame_equal(sessions([NOTHING, NOTHING], NEVER)[0], SESSIONS.to_frame())
+    assert_frame_equal(sessions([(0, NOTHING), (1, NOTHING)], NEVER)[0], SESSIONS.to_frame())
 
 
 @pytest.mark.parametrize("entity", [0, 1, 2])
@@ -143,10 +161,10 @@ def test_who_refers_to_a_subject_that_there_is_not_is_left_out_alone(entity: int
     torn = read(sound.blob.replace("Ökologie".encode() + b"\xff", b""))
     stored = [sound, sound]
     stored.insert(entity, torn)
-    read_back, damaged = sessions(stored, NEVER)
+    read_back, damaged = sessions(list(enumerate(stored)), NEVER)
     assert damaged == [entity]
     others = [each for each in range(3) if each != entity]
-    alone, _ = sessions([NOTHING if each == entity else sound for each in range(3)], NEVER)
+    alone, _ = sessions([(each, NOTHING if each == entity else sound) for each in range(3)], NEVER)
     assert read_back["entity"].unique().sort().to_list() == others
     assert_frame_equal(read_back, alone)
     with pytest.raises(UnreadableFacts, match="facts refer to name 2 of 1"):
@@ -172,14 +190,14 @@ def test_a_missing_name_is_noticed_when_another_goes() -> None:
 
 def test_no_facts_are_no_bytes() -> None:
     assert pack(NO_ROWS, NO_HOURS, [0]) == {0: NOTHING}
-    facts, folded = unpack([NOTHING, NOTHING])
+    facts, folded = unpack([(0, NOTHING), (1, NOTHING)])
     assert_frame_equal(facts, NO_ROWS)
     assert_frame_equal(folded, NO_HOURS)
 
 
 def test_entities_without_facts_keep_the_places_of_the_others() -> None:
     packed = pack(rows(told(NOW, subject="algebra")), NO_HOURS, [0])[0]
-    facts, _ = unpack([NOTHING, packed, NOTHING, packed])
+    facts, _ = unpack(enumerate([NOTHING, packed, NOTHING, packed]))
     assert facts["entity"].to_list() == [1, 3]
     assert facts["subject"].to_list() == ["algebra", "algebra"]
 
@@ -248,7 +266,7 @@ GOLDEN = {
 def test_stored_bytes_never_change(facts: pl.DataFrame, folded: pl.DataFrame, stored: str) -> None:
     blob = bytes.fromhex(stored)
     assert pack(facts, folded, [0])[0].blob == blob
-    unpacked, unfolded = unpack([read(blob)])
+    unpacked, unfolded = unpack([(0, read(blob))])
     assert_frame_equal(unpacked, facts)
     assert_frame_equal(unfolded, folded)
 
@@ -318,8 +336,8 @@ def test_a_damaged_blob_is_read_or_refused_and_never_stops_what_reads_it(
         blob[data.draw(st.integers(0, len(blob) - 1))] = data.draw(st.integers(0, 255))
     try:
         stored = read(bytes(blob[: data.draw(st.integers(0, len(blob)))]))
-        packed_things([stored, read(SOUND)])
-        sessions([stored, read(SOUND)], NEVER)
+        packed_things([(0, stored), (1, read(SOUND))])
+        sessions([(0, stored), (1, read(SOUND))], NEVER)
         list(facts_of(stored))
     except UnreadableFacts:
         pass

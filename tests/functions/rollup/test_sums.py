@@ -67,7 +67,7 @@ def naive(items: Table, as_of: int = NOW) -> dict[EntityKey, Totals]:
     active: dict[str, set[EntityKey]] = defaultdict(set)
     for key, facts in items.facts.items():
         for fact in facts:
-            if fact.kind != SESSION:
+            if fact.kind != SESSION or fact.last <= as_of - RETENTION_MS:
                 continue
             copies[fact.id].append((key, fact))
             if key.entity_type == "student" and fact.subject is not None and fact.time > recent:
@@ -146,7 +146,7 @@ def known(items: Table) -> pl.DataFrame:
 
 def page(items: Table, keys: Sequence[EntityKey], as_of: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Of some items, as one page of a scan, `COPIES` and `LOCAL`."""
-    rows, damaged = sessions([pack(items.facts.get(key, ()), ()) for key in keys], as_of - RETENTION_MS)
+    rows, damaged = sessions(list(enumerate(pack(items.facts.get(key, ()), ()) for key in keys)), as_of - RETENTION_MS)
     assert damaged == []
     copies, own = sums.split(rows, pl.Series([key.entity_type == "tutor" for key in keys], dtype=pl.Boolean))
     success = {UNKNOWN: None, FAILURE: False, SUCCESS: True}
