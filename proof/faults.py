@@ -5,8 +5,10 @@ run can be hit in turn, and a seed is enough to repeat what happened.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
+from uuid import uuid4
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
@@ -37,6 +39,17 @@ def _repeated(call: Call, arguments: dict[str, Any]) -> Any:
     """The answer is lost, and the SDK's own retry makes the call again."""
     call(**arguments)
     return call(**arguments)
+
+
+def _repeated_with_its_token(call: Call, arguments: dict[str, Any]) -> Any:
+    """The SDK's own retry of a transaction has the same token."""
+    return _repeated(call, {**arguments, "ClientRequestToken": uuid4().hex})
+
+
+def _stale(call: Any, arguments: dict[str, Any]) -> Any:
+    """An eventually consistent read has not seen the last writes."""
+    with call.__self__.aws.as_before_the_last_writes():
+        return call(**arguments)
 
 
 def _killed_before(_: Call, arguments: dict[str, Any]) -> Any:
@@ -75,12 +88,13 @@ def _some_statements_fail(code: str) -> Fault:
     return fault
 
 
-def _cancelled(code: str) -> Fault:
-    """TransactWriteItems is cancelled because of its first action."""
+def _cancelled(code: str, action: int) -> Fault:
+    """TransactWriteItems is cancelled because of one action of its first move: 0 the item's, 1 the tail's."""
 
     def fault(_: Call, arguments: dict[str, Any]) -> Any:
-        rest = [{"Code": "None"}] * (len(arguments["TransactItems"]) - 1)
-        raise cancelled([{"Code": code, "Message": "injected"}, *rest])
+        reasons = [{"Code": "None"}] * len(arguments["TransactItems"])
+        reasons[action] = {"Code": code, "Message": "injected"}
+        raise cancelled(reasons)
 
     return fault
 
@@ -103,6 +117,9 @@ _ANY_CALL: Final[Mapping[str, Fault]] = {
     "died after": _killed_after,
 }
 
+_ANY_READ: Final = {name: _ANY_CALL[name] for name in ("refused", "throttled", "died before")}
+"""A read whose answer is lost is as one that was refused."""
+
 KINDS: Final[Mapping[str, Mapping[str, Fault]]] = {
     "batch_get_item": {**_ANY_CALL, "keys unprocessed": _some_keys_unprocessed},
     "batch_execute_statement": {
@@ -113,16 +130,17 @@ KINDS: Final[Mapping[str, Mapping[str, Fault]]] = {
     },
     "transact_write_items": {
         **_ANY_CALL,
-        "transaction in conflict": _cancelled("TransactionConflict"),
-        "transaction refused": _cancelled("AccessDenied"),
+        "repeated by the SDK": _repeated_with_its_token,
+        "transaction in conflict": _cancelled("TransactionConflict", 0),
+        "transaction throttled": _cancelled("ThrottlingError", 1),
+        "transaction refused": _cancelled("AccessDenied", 1),
     },
     "batch_write_item": {**_ANY_CALL, "requests unprocessed": _some_requests_unprocessed},
     "put_events": {**_ANY_CALL, "entries refused": _some_entries_fail},
     "put_object": _ANY_CALL,
-    **{
-        operation: {name: _ANY_CALL[name] for name in ("refused", "throttled", "died before")}
-        for operation in ("query", "scan", "describe_table", "get_item", "put_item")
-    },
+    "put_item": _ANY_CALL,
+    "scan": {**_ANY_READ, "stale": _stale},
+    **dict.fromkeys(("query", "describe_table", "get_item"), _ANY_READ),
 }
 """The faults that each operation can meet, by name."""
 
@@ -162,8 +180,13 @@ class _Paginator:
     def __init__(self, faulty: FaultyAws, paginator: Any, operation: str) -> None:
         self._faulty, self._paginator, self._operation = faulty, paginator, operation
 
-    def paginate(self, **arguments: Any) -> Any:
-        return _meet(self._faulty, self._operation, self._paginator.paginate, arguments)
+    def paginate(self, **arguments: Any) -> Iterator[Any]:
+        """Each page is a call of its own."""
+        pages = self._paginator.paginate(**arguments)
+        page: Any = {"LastEvaluatedKey": None}
+        while "LastEvaluatedKey" in page:
+            page = _meet(self._faulty, self._operation, partial(next, pages), {})
+            yield page
 
 
 def _meet(faulty: FaultyAws, operation: str, call: Call, arguments: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from functions.aws import clients, clock, config
+from functions.aws import clients, clock, config, table
 
 
 def context(remaining_ms: Callable[[], int] = lambda: 120_000) -> Any:
@@ -37,12 +37,13 @@ def process(environment: Mapping[str, str], make: Callable[..., Any], now_ms: Ca
 
 @contextmanager
 def nothing_kept() -> Iterator[None]:
-    """A process of its own: neither clients nor configuration of before within, nor of within afterwards."""
+    """A process of its own: no clients, configuration and states of before within, nor of within afterwards."""
     caches = (clients._client, clients._session, config.config)
     for cache in caches:
         cache.cache_clear()
     try:
-        yield
+        with mock.patch.object(table, "_remembered", table._Remembered()):
+            yield
     finally:
         for cache in caches:
             cache.cache_clear()

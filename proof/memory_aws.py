@@ -6,19 +6,22 @@ Fast enough for property tests. `tests/e2e` runs the same store against an emula
 import io
 import threading
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from functions.entities.attribute_values import size_of
 from proof import partiql
 
 Attributes = dict[str, dict[str, Any]]
 Key = tuple[str, str]
 
 _ITEMS_A_PAGE = 7
+_MOST_TRANSACTION_BYTES = 4 << 20
 
 
 class FakeAws:
@@ -29,6 +32,10 @@ class FakeAws:
         """The metrics table, by entity type and id."""
         self.state: dict[Key, Attributes] = {}
         """The internal table, by partition key and sort key."""
+        self.just_written: deque[tuple[Key, Attributes | None]] = deque(maxlen=3)
+        """The items of the metrics table that were written last, each as it was before."""
+        self.tokens: set[str] = set()
+        """Of transactions that were carried out."""
         self.events: list[dict[str, Any]] = []
         self.objects: dict[str, bytes] = {}
         self.calls: Counter[str] = Counter()
@@ -42,8 +49,29 @@ class FakeAws:
         return {"dynamodb": _DynamoDb, "events": _Events, "kinesis": _Kinesis, "s3": _S3}[service](self)
 
     def writes(self) -> int:
-        """How many items and wakes were written."""
-        return self.calls["statement"] + self.calls["batch_write_item"]
+        """How many items, tails and wakes were written, and wakes deleted."""
+        return sum(self.calls[name] for name in ("statement", "move", "wake", "wake deleted"))
+
+    @contextmanager
+    def as_before_the_last_writes(self) -> Iterator[None]:
+        """The metrics table as an eventually consistent read may see it."""
+        now = self.items
+        self.items = dict(now)
+        for key, before in reversed(self.just_written):
+            if before is None:
+                self.items.pop(key, None)
+            else:
+                self.items[key] = before
+        try:
+            yield
+        finally:
+            self.items = now
+
+    def put(self, item: Attributes) -> None:
+        """Write an item of the metrics table."""
+        key = _key(item)
+        self.just_written.append((key, self.items.get(key)))
+        self.items[key] = item
 
 
 class _Service:
@@ -79,7 +107,7 @@ class _DynamoDb(_Service):
             item = dict(zip(parsed.sets, parameters, strict=True))
             if _key(item) in self.aws.items:
                 return {"Error": {"Code": "DuplicateItem", "Message": "Duplicate primary key exists in table"}}
-            self.aws.items[_key(item)] = item
+            self.aws.put(item)
             return {"TableName": parsed.table}
         assert parsed.where == ("entity_id", "entity_type", "version"), statement
         entity_id, entity_type, version = parameters[len(parsed.sets) :]
@@ -89,7 +117,7 @@ class _DynamoDb(_Service):
         item |= dict(zip(parsed.sets, values, strict=True))
         for name in parsed.removes:
             del item[name]
-        self.aws.items[_key(item)] = item
+        self.aws.put(item)
         return {"TableName": parsed.table}
 
     def describe_table(self, *, TableName: str) -> dict[str, Any]:
@@ -124,23 +152,31 @@ class _DynamoDb(_Service):
             answer["LastEvaluatedKey"] = {name: page[-1][name] for name in ("entity_id", "entity_type")}
         return answer
 
-    def transact_write_items(self, *, TransactItems: list[dict[str, Any]]) -> dict[str, Any]:
-        """Puts of both tables: all of them, or none and a reason for each."""
+    def transact_write_items(
+        self, *, TransactItems: list[dict[str, Any]], ClientRequestToken: str | None = None
+    ) -> dict[str, Any]:
+        """Puts of both tables: all of them, or none and a reason for each. With a token that is known, nothing."""
         assert 1 <= len(TransactItems) <= 100
+        puts = [action["Put"] for action in TransactItems]
+        assert sum(size_of(put["Item"]) for put in puts) <= _MOST_TRANSACTION_BYTES
         with self.aws.lock:
             self.aws.calls["transact_write_items"] += 1
-            puts = [action["Put"] for action in TransactItems]
+            if ClientRequestToken is not None and ClientRequestToken in self.aws.tokens:
+                return {}
             sound = [self._holds(put) for put in puts]
             if not all(sound):
                 reasons = [{"Code": "None"} if holds else {"Code": "ConditionalCheckFailed"} for holds in sound]
                 raise cancelled(reasons)
+            if ClientRequestToken is not None:
+                self.aws.tokens.add(ClientRequestToken)
             for put in puts:
                 item = _normalised_item(put["Item"])
                 if "pk" in item:
+                    self.aws.calls["move"] += 1
                     self.aws.state[_state_key({"Item": item})] = item
                 else:
                     self.aws.calls["statement"] += 1
-                    self.aws.items[_key(item)] = item
+                    self.aws.put(item)
         return {}
 
     def _holds(self, put: dict[str, Any]) -> bool:
@@ -164,8 +200,10 @@ class _DynamoDb(_Service):
             assert len(set(keys)) == len(keys), "an item twice in one call"
             for key, request in zip(keys, requests, strict=True):
                 if "PutRequest" in request:
+                    self.aws.calls["wake"] += 1
                     self.aws.state[key] = _normalised_item(request["PutRequest"]["Item"])
                 else:
+                    self.aws.calls["wake deleted"] += 1
                     self.aws.state.pop(key, None)
         return {"UnprocessedItems": {}}
 
@@ -190,11 +228,17 @@ class _DynamoDb(_Service):
     ) -> Iterator[Any]:
         assert KeyConditionExpression == "pk = :lane AND sk < :after"
         lane, after = (ExpressionAttributeValues[name]["S"] for name in (":lane", ":after"))
-        with self.aws.lock:
-            self.aws.calls["query"] += 1
-            due = [dict(item) for (pk, sk), item in sorted(self.aws.state.items()) if pk == lane and sk < after]
-        for start in range(0, max(1, len(due)), _ITEMS_A_PAGE):
-            yield {"Items": due[start : start + _ITEMS_A_PAGE]}
+        first = ""
+        while True:
+            with self.aws.lock:
+                self.aws.calls["query"] += 1
+                found = sorted(sk for pk, sk in self.aws.state if pk == lane and first < sk < after)
+                page = [dict(self.aws.state[lane, sk]) for sk in found[:_ITEMS_A_PAGE]]
+            if len(found) <= _ITEMS_A_PAGE:
+                yield {"Items": page}
+                return
+            yield {"Items": page, "LastEvaluatedKey": {name: page[-1][name] for name in ("pk", "sk")}}
+            first = page[-1]["sk"]["S"]
 
 
 class _Events(_Service):

@@ -28,6 +28,12 @@ class Summary:
     rollups: int = 0
     """Rollups before everything got well, those among them."""
     reshards: int = 0
+    wakes: int = 0
+    """Wakes written."""
+    transactions: int = 0
+    """Transactions asked for, those that were cancelled among them."""
+    moves: int = 0
+    """Items written with their tails."""
     faults: Counter[str] = field(default_factory=Counter)
 
 
@@ -62,7 +68,15 @@ def run(rng: random.Random, steps: int = 40) -> Summary:
         here.settle()
         here.check()
         return Summary(
-            records, invocations, schedule.other_processes, schedule.rollups, schedule.reshards, here.aws.injected
+            records,
+            invocations,
+            schedule.other_processes,
+            schedule.rollups,
+            schedule.reshards,
+            here.memory.calls["wake"],
+            here.aws.calls.count("transact_write_items"),
+            here.memory.calls["move"],
+            here.aws.injected,
         )
 
 
@@ -79,6 +93,7 @@ class _Schedule:
         here.now_ms += rng.randrange(2) * rng.randrange(here.next_roll_ms - here.now_ms)
         self.other_processes = self.rollups = self.reshards = 0
         here.aws.choose = self._fault
+        here.pick = self._process
         here.aws.before = self._meanwhile
 
     def run(self, steps: int) -> None:
@@ -141,6 +156,10 @@ class _Schedule:
     def _rollup(self) -> None:
         self.rollups += 1
         self.here.call(self.here.rollup)
+
+    def _process(self, idle: int) -> int | None:
+        """One that remembers what it has read and written, or a new one."""
+        return self.rng.randrange(idle) if idle and self.rng.random() < 0.7 else None
 
     def _fault(self, operation: str, _: int) -> str | None:
         return self.rng.choice(sorted(KINDS[operation])) if self.rng.random() < self.rate else None

@@ -49,6 +49,9 @@ class Total:
     other_processes: int = 0
     rollups: int = 0
     reshards: int = 0
+    wakes: int = 0
+    transactions: int = 0
+    moves: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     violations: dict[str, str] = field(default_factory=dict)
     """By what repeats them."""
@@ -63,6 +66,9 @@ class Total:
         self.other_processes += done.other_processes
         self.rollups += done.rollups
         self.reshards += done.reshards
+        self.wakes += done.wakes
+        self.transactions += done.transactions
+        self.moves += done.moves
         self.faults += done.faults
 
 
@@ -97,12 +103,16 @@ def _number(environment: Mapping[str, str], name: str, default: int, least: int)
 
 def _enumerate(total: Total) -> None:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        for index, kind in progress.track(enumeration.cases(), description="single faults"):
+        cases = [
+            *((enumeration.run, enumeration.calls(), *case) for case in enumeration.cases()),
+            *((enumeration.run_fold, enumeration.folding_calls(), *case) for case in enumeration.folding_cases()),
+        ]
+        for run_case, calls, index, kind in progress.track(cases, description="single faults"):
             total.cases += 1
             try:
-                enumeration.run(index, kind)
+                run_case(index, kind)
             except AssertionError as violation:
-                total.violations[f"call {index} ({enumeration.calls()[index]}): {kind}"] = str(violation)
+                total.violations[f"{run_case.__name__}, call {index} ({calls[index]}): {kind}"] = str(violation)
 
 
 def _soak(total: Total, first: int, schedules: int, seconds: int) -> None:
@@ -154,6 +164,9 @@ def _show(total: Total, took: float) -> None:
         "other processes between two calls": total.other_processes,
         "rollups before everything got well": total.rollups,
         "shards split or merged": total.reshards,
+        "wakes written": total.wakes,
+        "transactions": total.transactions,
+        "items written with their tails": total.moves,
     }
     for name, number in rows.items():
         table.add_row(name, f"{number:,}")

@@ -17,15 +17,17 @@ from unittest import mock
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.aws import parallel
+from functions.aws import parallel, table
 from functions.aws.observability import logger
 from functions.aws.quarantine import PREFIX
-from functions.entities import absorb, fact_columns, tails
+from functions.aws.table import _Remembered
+from functions.entities import absorb, fact_columns, folding, tails
 from functions.entities.arrivals import gather
 from functions.entities.attribute_values import from_attribute
 from functions.entities.facts import RETENTION_MS
+from functions.entities.folding import MOST_ROWS
 from functions.entities.item import INTERNAL, State, parse, tail_generation
-from functions.entities.tails import NO_TAIL, parse_tail, tail_key
+from functions.entities.tails import MOST_RECENT_ROWS, NO_TAIL, parse_tail, tail_key
 from functions.entities.wakes import Rhythm
 from functions.environment import written
 from functions.events.decode import decode, read_records
@@ -61,6 +63,8 @@ TOLERANCE_MS: Final = 600_000
 _INTERVAL_MS: Final = Rhythm().interval_ms
 _ALL_DUE_AFTER_MS: Final = HOUR_MS + _INTERVAL_MS + 120_000
 """The longest that a roll puts off a wake, an interval of the roll, and the functions' timeout."""
+_FALLS: Final = 8
+"""How many falls of a window are looked at one by one."""
 _SEGMENTS: Final = 2
 _PARTITIONS: Final = 2
 _HIDDEN: Final = INTERNAL | {"entity_id", "entity_type", "last_updated"}
@@ -113,11 +117,20 @@ def public_items(aws: FakeAws) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def states(aws: FakeAws) -> dict[tuple[str, str], State]:
-    """Return every entity's state: each item with the tail of the generation that it names."""
+    """Return every entity's state: each item with its tail.
+
+    Raises
+    ------
+    Violation
+        When a tail is not of the generation that its item names.
+    """
     found = {}
     for key, stored in aws.items.items():
         tail = aws.state.get(_tail_key(key)) if tail_generation(stored) else None
-        found[key] = parse(stored, parse_tail(tail) if tail else NO_TAIL)
+        try:
+            found[key] = parse(stored, parse_tail(tail) if tail else NO_TAIL)
+        except ValueError as error:
+            raise Violation(f"{key}: {error}") from error
     return found
 
 
@@ -136,6 +149,12 @@ class World:
         """How long each invocation may run."""
         self.ends_ms: int | None = None
         """When the innermost invocation that is running must have ended; None when none is running."""
+        self.pick: Callable[[int], int | None] = lambda idle: idle - 1 if idle else None
+        """Given how many processes of a function are idle, which of them takes its next invocation; None for a new one.
+
+        A process remembers what it has read and written. It takes one invocation at a time.
+        """
+        self._idle: dict[Any, list[_Remembered]] = defaultdict(list)
         self.redriven: set[str] = set()
         """Sequence numbers of records that were given up and put on the stream again, under other numbers."""
         self.stream = Stream(mapping.pop("shards", 1))
@@ -161,13 +180,20 @@ class World:
         return self._run(rollup.lambda_handler, {})
 
     def _run(self, function: Callable[[Any, Any], Any], event: Any) -> Any:
-        """Runs a function. Its time passes with the clock."""
+        """Runs a function in one of its processes. Its time passes with the clock."""
         began, outer = self.now_ms, self.ends_ms
         self.ends_ms = began + self.remaining_ms
+        idle = self._idle[function]
+        picked = self.pick(len(idle))
+        remembered = _Remembered() if picked is None else idle.pop(picked)
         try:
-            with redirect_stdout(io.StringIO()):
+            with redirect_stdout(io.StringIO()), mock.patch.object(table, "_remembered", remembered):
                 return function(event, context(lambda: began + self.remaining_ms - self.now_ms))
+        except Killed:
+            remembered = _Remembered()
+            raise
         finally:
+            idle.append(remembered)
             self.ends_ms = outer
 
     @property
@@ -254,7 +280,7 @@ class World:
         """All that users read, and what alerts of a rollup's figures are judged by, as of now; of entities of these
         kinds."""
         records = [_for_oracle(record) for record in self.stream.records()]
-        totals = oracle.roll_up(records, self.now_ms, self.rules)
+        totals = oracle.roll_up(records, self.now_ms, self.rules) if set(kinds) != {"student"} else {}
         expected = oracle.recompute(records, self.now_ms, self.rules, totals)
         found = {key: item for key, item in public_items(self.memory).items() if key[0] in kinds}
         outlived = {key: item for key, item in expected.outlived.items() if key in found}
@@ -314,6 +340,10 @@ class World:
         """
         self.check_windows()
         settled = self.now_ms
+        for moment in self._next_falls():
+            self.now_ms = moment
+            self.roll()
+            self.check_metrics(("student",))
         for days in (8, 15):
             self.now_ms = settled + days * DAY_MS
             self.roll()
@@ -327,6 +357,17 @@ class World:
             if left := {name: value for name, value in item.items() if _COUNT.fullmatch(name) and value}:
                 raise Violation(f"{key} still has {left} after 31 days")
         self._check_alerts()
+
+    def _next_falls(self) -> list[int]:
+        """The next rolls by which something leaves a window of a student, from its facts and reports alone."""
+        leaves: set[int] = set()
+        for state in states(self.memory).values():
+            if state.key.entity_type == "student":
+                facts = (fact for part in (state.facts, state.tail.facts) for fact in fact_columns.facts_of(part))
+                begun = {fact.time for fact in facts} | {register.time for register in state.registers.values()}
+                leaves |= {time + days * DAY_MS for time in begun for days in (7, 14, 30)}
+        rolls = {ceil_div(moment, _INTERVAL_MS) * _INTERVAL_MS for moment in leaves}
+        return sorted(moment for moment in rolls if self.now_ms < moment < self.now_ms + 8 * DAY_MS)[:_FALLS]
 
     def _rows(self) -> Mapping[tuple[str, str], set[int]]:
         """The identities of each entity's facts, in its item and in its tail."""
@@ -375,13 +416,23 @@ class _Inline:
 
 
 @contextmanager
-def world(rules: oracle.Rules = _AS_SHIPPED, *, most_recent_rows: int = 500, **mapping: Any) -> Iterator[World]:
+def world(
+    rules: oracle.Rules = _AS_SHIPPED,
+    *,
+    most_recent_rows: int = MOST_RECENT_ROWS,
+    most_rows: int = MOST_ROWS,
+    warm: bool = True,
+    **mapping: Any,
+) -> Iterator[World]:
     """A new world with these thresholds; its other arguments are those of `EventSourceMapping`, and `shards`.
 
     An item keeps at most `most_recent_rows` of its newest facts when it is written with news; below 500 nothing else
-    keeps them in it.
+    keeps them in it. A tail of more than `most_rows` is folded, until half of them are left.
+    Where processes are not `warm`, each invocation has a new one.
     """
     made = World(rules, **mapping)
+    if not warm:
+        made.pick = lambda _: None
     level = logger.log_level
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a function that died before it had metrics to publish
@@ -390,11 +441,14 @@ def world(rules: oracle.Rules = _AS_SHIPPED, *, most_recent_rows: int = 500, **m
         stack.enter_context(mock.patch.object(scan, "ThreadPoolExecutor", _Inline))
         stack.enter_context(mock.patch.object(scan, "PARALLEL_CALLS", _SEGMENTS))
         stack.enter_context(mock.patch.object(spool, "_FEWEST", _PARTITIONS))
-        if most_recent_rows < tails.MOST_RECENT_ROWS:
+        if most_recent_rows < MOST_RECENT_ROWS:
             stack.enter_context(mock.patch.object(tails, "MOST_RECENT_ROWS", most_recent_rows))
             stack.enter_context(mock.patch.object(tails, "STAYS_MS", 0))
             stack.enter_context(mock.patch.object(tails, "GOES_ON_MS", 0))
             stack.enter_context(mock.patch.object(absorb, "_LEAST_TO_MOVE", 1))
+        if most_rows < MOST_ROWS:
+            stack.enter_context(mock.patch.object(folding, "MOST_ROWS", most_rows))
+            stack.enter_context(mock.patch.object(folding, "ROWS_AFTER_FOLD", most_rows // 2))
         logger.setLevel("CRITICAL")
         stack.callback(logger.setLevel, level)
         yield made

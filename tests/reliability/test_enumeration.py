@@ -1,48 +1,57 @@
-"""Every call to AWS of a small batch fails in every way there is, one after the other, and nothing comes of it."""
+"""Every call to AWS of small batches fails in every way there is, one after the other, and nothing comes of it."""
 
 import pytest
 
 from proof import enumeration
 from proof.faults import KINDS
-from proof.world import EVERY_ALERT, world
 
 CALLS = enumeration.calls()
 FIRST_CALLS = CALLS.index("get_item")
-"""The calls of the delivery and the first rollup: the roll's begin with `get_item`."""
-every_call = pytest.mark.parametrize("index", range(len(CALLS)), ids=[f"{i}-{call}" for i, call in enumerate(CALLS)])
+"""The calls of the deliveries and the first rollup: the roll's begin with `get_item`."""
+WARM_CALLS = enumeration.calls(warm=True)
+FOLDING_CALLS = enumeration.folding_calls()
 
 
-def test_the_batch_calls_everything_that_the_processor_can_call() -> None:
+def every_call(calls: tuple[str, ...]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("index", range(len(calls)), ids=[f"{i}-{call}" for i, call in enumerate(calls)])
+
+
+def test_the_batches_call_everything_that_the_processor_can_call() -> None:
     assert set(CALLS) == set(KINDS)
-    assert len(enumeration.cases()) > 200
+    assert len(enumeration.cases()) > 300
 
 
-@every_call
+def test_tails_are_read_unless_a_process_remembers_them() -> None:
+    assert WARM_CALLS.count("batch_get_item") < CALLS.count("batch_get_item")
+
+
+@every_call(CALLS)
 def test_a_call_that_fails_in_any_way_changes_nothing_in_the_end(index: int) -> None:
     for kind in KINDS[CALLS[index]]:
         enumeration.run(index, kind)
 
 
-@pytest.mark.parametrize("index", range(FIRST_CALLS))
+@every_call(FOLDING_CALLS)
+def test_a_call_that_fails_in_any_way_while_tails_fold_makes_nothing_count_twice(index: int) -> None:
+    for kind in KINDS[FOLDING_CALLS[index]]:
+        enumeration.run_fold(index, kind)
+
+
+@every_call(CALLS[:FIRST_CALLS])
 def test_a_roll_may_come_at_its_moment_before_any_call(index: int) -> None:
     enumeration.let_a_roll_come(index)
 
 
-@every_call
+@every_call(CALLS)
 def test_another_process_may_live_its_whole_life_before_any_call(index: int) -> None:
-    with world(EVERY_ALERT) as here:
-        come = [index]
+    enumeration.let_another_live(index)
 
-        def meanwhile(_: str) -> None:
-            if come and len(here.aws.calls) == come[0]:
-                come.clear()
-                records = [record.as_delivered() for record in here.stream.records()]
-                assert here.invoke({"Records": records}) == {"batchItemFailures": []}
-                here.roll()
-                here.rollup()
 
-        here.aws.before = meanwhile
-        enumeration.deliver_and_roll(here)
-        assert not come
-        here.settle()
-        here.check()
+@every_call(CALLS)
+def test_another_process_may_move_facts_before_any_call(index: int) -> None:
+    enumeration.let_a_move_come(index, warm=False)
+
+
+@every_call(WARM_CALLS)
+def test_another_process_may_move_facts_before_any_call_of_processes_that_remember_tails(index: int) -> None:
+    enumeration.let_a_move_come(index, warm=True)
