@@ -14,8 +14,7 @@ from functions.entities.folding import MOST_ROWS
 from functions.entities.wakes import Rhythm
 from functions.model import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, EntityType, to_iso
 from proof.faults import KINDS
-from proof.mapping import StreamRecord
-from proof.world import BEGINNING, EVERY_ALERT, Violation, World, states, world
+from proof.world import BEGINNING, EVERY_ALERT, Violation, World, public_items, states, world
 
 
 def _event(event_type: str, age: int, **payload: Any) -> bytes:
@@ -91,8 +90,16 @@ FOLDING: Final = (
 _ROLLED_AFTER_MS: Final = 12 * DAY_MS  # by then one alert has ended, and the others are due for a reminder
 
 
-def _world(*, warm: bool = False, most_rows: int = MOST_ROWS) -> AbstractContextManager[World]:
-    return world(EVERY_ALERT, most_recent_rows=0, most_rows=most_rows, warm=warm)
+def _world(
+    *, warm: bool = False, most_recent_rows: int = 0, most_rows: int = MOST_ROWS
+) -> AbstractContextManager[World]:
+    return world(
+        EVERY_ALERT, warm=warm, most_recent_rows=most_recent_rows, most_rows=most_rows, parallelization_factor=2
+    )
+
+
+_ALL_OF_ONE: Final = 4
+"""How many facts of one student are in the first batch."""
 
 
 def deliver_and_roll(here: World) -> None:
@@ -106,8 +113,7 @@ def deliver_and_roll(here: World) -> None:
 
 
 def _deliver(here: World) -> None:
-    _put(here, BATCH)
-    here.mapping.deliver(here.mapping.ready()[0])
+    _deliver_first(here)
     here.call(here.rollup)
     _put(here, NEXT_BATCH)
     here.mapping.deliver(here.mapping.ready()[0])
@@ -127,8 +133,9 @@ def _fold(here: World) -> None:
         here.mapping.deliver(here.mapping.ready()[0])
 
 
-def _put(here: World, batch: Sequence[bytes]) -> list[StreamRecord]:
-    return [here.put("key", data) for data in batch]
+def _put(here: World, batch: Sequence[bytes], partition_key: str = "key") -> None:
+    for data in batch:
+        here.put(partition_key, data)
 
 
 @cache
@@ -252,7 +259,9 @@ def let_another_live(index: int) -> None:
     with _world() as here:
 
         def come() -> None:
-            _invoke(here, here.stream.records())
+            records = [record.as_delivered() for record in here.stream.records()]
+            if (answer := here.invoke({"Records": records})) != {"batchItemFailures": []}:
+                raise Violation(f"the other process failed: {answer}")
             here.roll()
             here.rollup()
 
@@ -264,7 +273,7 @@ def let_another_live(index: int) -> None:
 
 
 def let_a_move_come(index: int, *, warm: bool) -> None:
-    """Before one of the calls another process takes in `MOVING`, and so moves facts to tails.
+    """Before one of the calls another lane delivers `MOVING`, and so moves facts to tails.
 
     So a head is read before and its tail after a move; and where processes are `warm`, a tail before, which the process
     remembers, and its head after.
@@ -275,11 +284,54 @@ def let_a_move_come(index: int, *, warm: bool) -> None:
         Naming the invariant that does not hold.
     """
     with _world(warm=warm) as here:
-        _before(here, index, lambda: _invoke(here, _put(here, MOVING)))
+        _before(here, index, lambda: _deliver_moving(here))
         deliver_and_roll(here)
         _check_come(here, index)
         here.settle()
         here.check()
+
+
+def _deliver_moving(here: World) -> None:
+    _put(here, MOVING, "another key")
+    (lane,) = here.mapping.ready()
+    here.mapping.deliver(lane)
+    if here.mapping.ready():
+        raise Violation("the other process failed")
+
+
+def rollup_calls() -> int:
+    """How many calls `let_a_move_come_to_a_rollup` can interrupt."""
+    with _world(most_recent_rows=_ALL_OF_ONE) as here:
+        _deliver_first(here)
+        here.aws.calls.clear()
+        here.rollup()
+        return len(here.aws.calls)
+
+
+def let_a_move_come_to_a_rollup(index: int) -> None:
+    """Before one of a rollup's calls the facts that it counts move from heads to tails.
+
+    Raises
+    ------
+    Violation
+        When it counts other than what has been told of a subject that the move has nothing new of.
+    """
+    with _world(most_recent_rows=_ALL_OF_ONE) as here:
+        _deliver_first(here)
+        here.aws.calls.clear()
+        _before(here, index, lambda: _deliver_moving(here))
+        here.rollup()
+        _check_come(here, index)
+        subject = public_items(here.memory)["subject", "biology"]
+        if (subject["sessions_30d"], subject["active_students_30d"]) != (1, 1):
+            raise Violation(f"one session of one student is rolled up as {subject}")
+        here.settle()
+        here.check()
+
+
+def _deliver_first(here: World) -> None:
+    _put(here, BATCH)
+    here.mapping.deliver(here.mapping.ready()[0])
 
 
 def _before(here: World, index: int, come: Callable[[], None]) -> None:
@@ -296,9 +348,3 @@ def _before(here: World, index: int, come: Callable[[], None]) -> None:
 def _check_come(here: World, index: int) -> None:
     if len(here.aws.calls) <= index:
         raise AssertionError(f"there is no call {index}")
-
-
-def _invoke(here: World, records: Sequence[StreamRecord]) -> None:
-    answer = here.invoke({"Records": [record.as_delivered() for record in records]})
-    if answer != {"batchItemFailures": []}:
-        raise Violation(f"the other process failed: {answer}")

@@ -123,7 +123,9 @@ class Lane:
     read: int = 0
     """How many of the shard's records this lane has looked at."""
     parts: list[_Part] = field(default_factory=list)
-    """What is under way: the first is delivered next, the others were cut off it."""
+    """What comes next: the first is delivered next, the others were cut off it."""
+    under_way: Sequence[StreamRecord] = ()
+    """What the function has at the moment. A lane has one invocation at a time."""
 
 
 @dataclass
@@ -150,10 +152,13 @@ class EventSourceMapping:
 
     def ready(self) -> list[Lane]:
         """The lanes that have something to deliver now, in a fixed order."""
-        return [lane for lane in self._all_lanes() if self._has_more(lane)]
+        return [lane for lane in self._all_lanes() if not lane.under_way and self._has_more(lane)]
 
     def deliver(self, lane: Lane) -> None:
-        """Delivers one batch of a lane, and does with it what the answer asks for."""
+        """Delivers one batch of a lane, and does with it what the answer asks for.
+
+        Another lane may deliver while the function is called.
+        """
         if not lane.parts:
             lane.parts.append(_Part(self._next_batch(lane)))
         part = lane.parts.pop(0)
@@ -164,6 +169,7 @@ class EventSourceMapping:
                 return
             part.records = fresh
         self.invocations += 1
+        lane.under_way = part.records
         try:
             answer = self.invoke({"Records": [record.as_delivered() for record in part.records]})
         except BaseException as error:
@@ -171,6 +177,8 @@ class EventSourceMapping:
                 raise
             lane.parts[:0] = self._after_error(part)
             return
+        finally:
+            lane.under_way = ()
         failed = _first_failed(answer, part.records)
         if failed is None:
             return
@@ -198,7 +206,7 @@ class EventSourceMapping:
         """The records that are neither done nor given up."""
         left = []
         for lane in self._all_lanes():
-            left += [record for part in lane.parts for record in part.records]
+            left += [*lane.under_way, *(record for part in lane.parts for record in part.records)]
             shard = self.stream.shards[lane.shard_id]
             left += [record for record in shard.records[lane.read :] if self._lane_of(record) == lane.number]
         return left
@@ -217,7 +225,7 @@ class EventSourceMapping:
 
     def _has_unread(self, lane: Lane) -> bool:
         unread = self.stream.shards[lane.shard_id].records[lane.read :]
-        return bool(lane.parts) or any(self._lane_of(record) == lane.number for record in unread)
+        return bool(lane.parts or lane.under_way) or any(self._lane_of(record) == lane.number for record in unread)
 
     def _done(self, shard_id: str) -> bool:
         """Whether nothing is left of a shard, nor of those that it came from."""

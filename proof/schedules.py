@@ -24,7 +24,7 @@ class Summary:
     records: int = 0
     invocations: int = 0
     other_processes: int = 0
-    """Invocations, rolls and rollups that came between two calls of another."""
+    """Deliveries, rolls and rollups that came between two calls of another."""
     rollups: int = 0
     """Rollups before everything got well, those among them."""
     reshards: int = 0
@@ -89,6 +89,7 @@ class _Schedule:
         self.here = here
         self.rng = rng
         self.rate = rng.choice((0.0, 0.05, 0.2))
+        self.company = rng.choice((0.0, 0.05, 0.3))
         self.nested = False
         here.now_ms += rng.randrange(2) * rng.randrange(here.next_roll_ms - here.now_ms)
         self.other_processes = self.rollups = self.reshards = 0
@@ -171,7 +172,7 @@ class _Schedule:
         """
         here = self.here
         a_roll_comes = here.ends_ms is not None and here.next_roll_ms < here.ends_ms
-        if self.nested or self.rng.random() > (_ROLL_COMES if a_roll_comes else self.rate / 2):
+        if self.nested or self.rng.random() > (_ROLL_COMES if a_roll_comes else self.company):
             return
         self.nested = True
         try:
@@ -191,8 +192,10 @@ class _Schedule:
         choice = rng.random()
         if choice < 0.2 or not records:
             self._roll()
-        elif choice < 0.4:
+        elif choice < 0.35:
             self._rollup()
+        elif choice < 0.75 and (lanes := here.mapping.ready()):
+            here.mapping.deliver(rng.choice(lanes))
         else:
             start = rng.randrange(len(records))
             some = records[start : start + rng.randint(1, 5)]

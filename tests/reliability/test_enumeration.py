@@ -55,3 +55,8 @@ def test_another_process_may_move_facts_before_any_call(index: int) -> None:
 @every_call(WARM_CALLS)
 def test_another_process_may_move_facts_before_any_call_of_processes_that_remember_tails(index: int) -> None:
     enumeration.let_a_move_come(index, warm=True)
+
+
+@pytest.mark.parametrize("index", range(enumeration.rollup_calls()))
+def test_facts_may_move_before_any_call_of_a_rollup_that_counts_them(index: int) -> None:
+    enumeration.let_a_move_come_to_a_rollup(index)

@@ -15,18 +15,22 @@ import pytest
 from functions.aws import bus, config, state_table, table, update
 from functions.aws.clients import client
 from functions.aws.deadline import Deadline
-from functions.entities import absorb, facts, plan, registers, totals, wakes
+from functions.entities import absorb, facts, plan, registers, tails, totals, wakes
 from functions.entities.alerts import AlertRules, Alerts, Notification
 from functions.entities.arrivals import Arrivals, gather
+from functions.entities.attribute_values import Attributes
+from functions.entities.fact_columns import FactColumns
 from functions.entities.facts import CALL, SESSION, Fact, NewFact
 from functions.entities.item import attributes_of
 from functions.entities.plan import Write
 from functions.entities.registers import FirstSession
+from functions.entities.scanned_item import ScannedItem
 from functions.entities.totals import Totals
 from functions.entities.wakes import Wake
-from functions.model import Event
+from functions.model import EntityKey, Event
 from functions.processor import handler, roll
-from functions.rollup import sums
+from functions.rollup import handler as rollup
+from functions.rollup import scan, sums
 from functions.rollup.sums import KEY
 from proof import enumeration, schedules
 from proof.world import Violation
@@ -39,9 +43,11 @@ ROLL = "get_item"
 @pytest.fixture(autouse=True)
 def calls_of_the_variant() -> Iterator[None]:
     """A variant may make other calls than the processor itself."""
-    enumeration.calls.cache_clear()
+    for cache in (enumeration.calls, enumeration.folding_calls):
+        cache.cache_clear()
     yield
-    enumeration.calls.cache_clear()
+    for cache in (enumeration.calls, enumeration.folding_calls):
+        cache.cache_clear()
 
 
 def caught() -> str:
@@ -78,10 +84,40 @@ def caught_as_a_roll_comes() -> str:
     return ""
 
 
+def caught_as_a_move_comes(*, warm: bool) -> str:
+    """What is said when another process moves facts before one of the calls, where processes remember or do not."""
+    for index in range(len(enumeration.calls(warm=warm))):
+        try:
+            enumeration.let_a_move_come(index, warm=warm)
+        except Violation as violation:
+            return str(violation)
+    return ""
+
+
+def caught_as_a_move_comes_to_a_rollup() -> str:
+    """What is said when the facts that a rollup counts move before one of its calls."""
+    for index in range(enumeration.rollup_calls()):
+        try:
+            enumeration.let_a_move_come_to_a_rollup(index)
+        except Violation as violation:
+            return str(violation)
+    return ""
+
+
+def caught_as_tails_fold() -> str:
+    """What is said when a call fails while tails fold."""
+    for case in enumeration.folding_cases():
+        try:
+            enumeration.run_fold(*case)
+        except Violation as violation:
+            return str(violation)
+    return ""
+
+
 def test_the_processor_itself_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what `tests/reliability/test_enumeration.py` does not run anyway."""
     monkeypatch.setattr(f"{__name__}.MOST_SEEDS", 5)
     assert not caught()
-    assert not caught_as_a_roll_comes()
 
 
 def test_unconditional_writes_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +252,113 @@ def test_a_first_session_that_stays_as_it_was_first_told_is_caught(monkeypatch: 
     first = registers.first
     monkeypatch.setattr(registers, "first", stays)
     assert caught()
+
+
+# -- tails ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_move_that_writes_the_tail_first_and_the_head_without_condition_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def move(self: table.MetricsTable, numbered: Sequence[tuple[int, Write]], _: Deadline) -> table.Written:
+        dynamodb = client("dynamodb")
+        for _, write in numbered:
+            head, tail = self._actions(write)
+            dynamodb.transact_write_items(TransactItems=[tail])
+            anew = {name: head["Put"][name] for name in ("TableName", "Item")}
+            dynamodb.transact_write_items(TransactItems=[{"Put": anew}])
+        return table.Written()
+
+    monkeypatch.setattr(table.MetricsTable, "_move", move)
+    assert caught()
+    assert caught_as_a_move_comes(warm=False)
+
+
+def test_a_head_that_moves_without_condition_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def actions(self: table.MetricsTable, write: Write) -> list[dict[str, Any]]:
+        head, tail = conditional(self, write)
+        return [{"Put": {name: head["Put"][name] for name in ("TableName", "Item")}}, tail]
+
+    conditional = table.MetricsTable._actions
+    monkeypatch.setattr(table.MetricsTable, "_actions", actions)
+    assert caught()
+    assert caught_as_a_move_comes(warm=False)
+
+
+def test_a_remembered_tail_of_whatever_generation_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def any_tail(self: table._Remembered, key: EntityKey, generation: int) -> tails.Tail | None:
+        known = self._states.get(key)
+        return known.tail._replace(generation=generation) if known and known.tail.generation else None
+
+    monkeypatch.setattr(table._Remembered, "tail", any_tail)
+    assert caught()
+    assert caught_as_a_move_comes(warm=True)
+
+
+def test_a_rollup_that_reads_tails_before_heads_and_ignores_generations_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A head's version guards what the processor writes. The generation alone guards what a rollup reads."""
+    named: dict[EntityKey, int] = {}
+
+    def noted(attributes: Attributes) -> ScannedItem:
+        item = parse_scanned(attributes)
+        named[item.key] = item.tail_generation
+        return item
+
+    def tails_first(*arguments: Any) -> scan.Scanned:
+        early = state_table.StateTable(config.config().state_table_name).read_tails(TAUGHT, arguments[2])
+
+        class Early(state_table.StateTable):
+            def read_tails(self, keys: Sequence[EntityKey], deadline: Deadline) -> state_table.Tails:
+                found = {key: early.tails.get(key, tails.NO_TAIL)._replace(generation=named[key]) for key in keys}
+                return state_table.Tails(found)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(scan, "StateTable", Early)
+            return scanned(*arguments)
+
+    parse_scanned, scanned = scan.parse_scanned, scan.scan
+    monkeypatch.setattr(scan, "parse_scanned", noted)
+    monkeypatch.setattr(rollup, "scan", tails_first)
+    assert caught_as_a_move_comes_to_a_rollup()
+
+
+TAUGHT = [EntityKey("student", "stu_1"), EntityKey("student", "stu_3"), EntityKey("tutor", "tut_1")]
+
+
+def test_a_fact_that_is_moved_and_stays_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def copy(recent: FactColumns, *rest: Any) -> tuple[FactColumns, tails.Tail]:
+        _, tail = move(recent, *rest)
+        return recent, tail
+
+    move = absorb.move
+    monkeypatch.setattr(absorb, "move", copy)
+    assert caught()
+
+
+def test_a_row_that_is_folded_while_it_is_still_in_the_head_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that is moved leaves the head, but where the tail is folded with it."""
+
+    def move_and_fold(recent: FactColumns, tail: tails.Tail, *rest: Any) -> tuple[FactColumns, tails.Tail]:
+        staying, after = move(recent, tail, *rest)
+        return (recent if after.folded_before != tail.folded_before else staying), after
+
+    move = absorb.move
+    monkeypatch.setattr(absorb, "move", move_and_fold)
+    assert caught_as_tails_fold()
+
+
+def test_a_forgotten_edge_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folded things that are told of again would be new ones."""
+
+    def edgeless(stored: FactColumns) -> tuple[FactColumns, int]:
+        facts, _ = fold(stored)
+        return facts, 1
+
+    fold = tails.fold
+    monkeypatch.setattr(tails, "fold", edgeless)
+    assert caught_as_tails_fold()
 
 
 # -- wakes ------------------------------------------------------------------------------------------------------------
