@@ -18,15 +18,16 @@ from functions.aws.observability import logger
 from functions.aws.parallel import chunks, in_parallel
 from functions.aws.retry import attempts
 from functions.aws.state_table import StateTable
-from functions.entities.attribute_values import Attributes
+from functions.entities.attribute_values import Attributes, size_of
 from functions.entities.item import UNREADABLE, State, entity_key, key_attributes, parse, tail_generation
 from functions.entities.plan import Write
-from functions.entities.tails import Tail, ends_ms
+from functions.entities.tails import Tail, ends_ms, tail_attributes
 from functions.model import EntityKey
 
 STATEMENTS_A_WRITE: Final = 25  # BatchExecuteStatement
 _ATTEMPTS: Final = 6
-_MOVES_A_CALL: Final = 25  # TransactWriteItems takes 100 actions, two a move
+_MOVES_A_CALL: Final = 25  # TransactWriteItems takes 100 actions, two a move, ...
+_MOVED_BYTES_A_CALL: Final = 4_000_000  # ... and 4 MB of items
 _MOST_REMEMBERED_BYTES: Final = 64_000_000
 
 _UNREADABLE: Final = "the stored item is not readable and is left as it is: "
@@ -184,7 +185,7 @@ class MetricsTable:
         moves = [(position, write) for position, write in numbered if write.moves]
         calls = [
             *(partial(self._write, chunk, deadline) for chunk in chunks(statements, STATEMENTS_A_WRITE)),
-            *(partial(self._move, chunk, deadline) for chunk in chunks(moves, _MOVES_A_CALL)),
+            *(partial(self._move, group, deadline) for group in _in_groups(moves)),
         ]
         for part in in_parallel(lambda call: call(), calls):
             written.lost |= part.lost
@@ -298,6 +299,20 @@ class MetricsTable:
                 *(before.stored[name] for name in ("entity_id", "entity_type", "version")),
             ],
         }
+
+
+def _in_groups(moves: Iterable[tuple[int, Write]]) -> list[list[tuple[int, Write]]]:
+    """Return moves in groups that one transaction takes."""
+    groups: list[list[tuple[int, Write]]] = []
+    left = 0
+    for position, write in moves:
+        size = size_of(write.after.stored) + size_of(tail_attributes(write.after.key, write.after.tail))
+        if not groups or size > left or len(groups[-1]) == _MOVES_A_CALL:
+            groups.append([])
+            left = _MOVED_BYTES_A_CALL
+        groups[-1].append((position, write))
+        left -= size
+    return groups
 
 
 def _worse(item: dict[str, Any], tail: dict[str, Any]) -> dict[str, Any] | None:
