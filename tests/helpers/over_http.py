@@ -27,14 +27,15 @@ _make = clients.make
 class OverHttp:
     """Stands where `clients.make` does, and gives clients as that makes them, with `aws` (such as `Faults`) behind.
 
-    botocore's own retries are off, so that each call is one request. Clients are used again by later tests.
+    botocore's own retries are off unless `config` has others, so that each call is one request. Clients are used again
+    by later tests.
     """
 
-    def __init__(self, aws: Any, codec: str) -> None:
-        self._aws, self._codec = aws, codec
+    def __init__(self, aws: Any, codec: str, config: Config = ONCE) -> None:
+        self._aws, self._codec, self._config = aws, codec, config
 
     def client(self, service: str, **_: Any) -> Any:
-        made, far_end = _connected(self._codec, service)
+        made, far_end = _connected(self._codec, service, self._config)
         far_end.service = self._aws.client(service)
         return made
 
@@ -47,15 +48,18 @@ class _FarEnd:
         try:
             answer = getattr(self.service, operation)(**to_api(json.loads(request.body)))
         except ClientError as error:
-            said = error.response["Error"]
-            return response({"__type": f"com.amazonaws#{said['Code']}", "message": said["Message"]}, 400)
+            said: Any = error.response["Error"]
+            body = {"__type": f"com.amazonaws#{said['Code']}", "message": said["Message"]}
+            if reasons := error.response.get("CancellationReasons"):
+                body["CancellationReasons"] = reasons
+            return response(body, 500 if said["Code"] == "InternalServerError" else 400)
         return response(to_json(answer))
 
 
 @cache
-def _connected(codec: str, service: str) -> tuple[Any, _FarEnd]:
+def _connected(codec: str, service: str, config: Config) -> tuple[Any, _FarEnd]:
     """A client of this codec, which AWS_CLIENT_CODEC names as well, and what answers it."""
-    made, far_end = _make(service, config=ONCE), _FarEnd()
+    made, far_end = _make(service, config=config), _FarEnd()
     made.meta.events.register_first("before-send", far_end.respond)
     return made, far_end
 
