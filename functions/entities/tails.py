@@ -182,7 +182,14 @@ def parse_tail(attributes: Attributes) -> Tail:
         When it is not what `tail_attributes` writes.
     """
     return Tail(
-        from_attribute(attributes["generation"]),
+        _moment(attributes, "generation"),
         fact_columns.read(bytes(attributes["facts"]["B"])),
-        from_attribute(attributes["folded_before"]) if "folded_before" in attributes else None,
+        _moment(attributes, "folded_before") if "folded_before" in attributes else None,
     )
+
+
+def _moment(attributes: Attributes, name: str) -> int:
+    moment = from_attribute(attributes[name])
+    if type(moment) is not int or not 0 <= moment < 1 << 47:
+        raise ValueError(f"{name} is {moment!r}, not a whole number below 2^47")
+    return moment
