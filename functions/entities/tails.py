@@ -117,15 +117,22 @@ def _parted(recent: FactColumns, head: Head, as_of: int) -> tuple[Sequence[Fact]
     A session that may be going on stays whether there is room or not: its end would soon change the tail.
     """
     newest_first = sorted(facts_of(recent), key=lambda fact: (fact.last, fact.kind, fact.id), reverse=True)
-    room = head.room * len(newest_first) // len(recent.blob) if recent.blob else 0
     most = MOST_RECENT_ROWS // 2
+    room = _fitting([fact for fact in newest_first[:most] if fact.last > as_of - STAYS_MS], head.room)
     staying: list[Fact] = []
     moving: list[Fact] = []
     for fact in newest_first:
-        fits = len(staying) < room and fact.last > as_of - STAYS_MS
-        stays = fits or (len(staying) < most and _may_go_on(fact, as_of))
+        stays = len(staying) < room or (len(staying) < most and _may_go_on(fact, as_of))
         (staying if stays else moving).append(fact)
     return staying, moving
+
+
+def _fitting(facts: Sequence[Fact], room: int) -> int:
+    """Return how many of these facts, from the first, take no more bytes than there are."""
+    number = len(facts)
+    while number and (size := len(pack(facts[:number], ()).blob)) > room:
+        number -= max(1, (size - room) * number // size)
+    return number
 
 
 def _may_go_on(fact: Fact, as_of: int) -> bool:
