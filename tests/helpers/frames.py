@@ -1,14 +1,16 @@
 """Facts as tests write them, one entity's or several's as frames, and what arrives for Hypothesis."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
 import polars as pl
 from hypothesis import strategies as st
 
-from functions.entities import absorb, facts, open_facts
+from functions.entities import absorb, facts, open_facts, tails
 from functions.entities.absorb import Stored
 from functions.entities.fact_columns import NOTHING, FactColumns, Hour, facts_of, hours_of
 from functions.entities.facts import CALL, FAILURE, SESSION, SUCCESS, UNKNOWN, Fact, NewFact
@@ -114,6 +116,17 @@ KEEPS = Head(other_bytes=500, writes=0)
 """A head that was moved just now, with room for some 500 bytes of facts: they stay while it holds."""
 MOVES = Head(other_bytes=1_019, writes=1_000_000)
 """A head without room, written often since the last move: all facts move but sessions that may be going on."""
+
+
+@contextmanager
+def always_moving() -> Iterator[None]:
+    """Facts move to the tail in every write with news, few and new ones too."""
+    with (
+        mock.patch.object(tails, "MOST_RECENT_ROWS", 0),
+        mock.patch.object(tails, "STAYS_MS", 0),
+        mock.patch.object(absorb, "_LEAST_TO_MOVE", 1),
+    ):
+        yield
 
 
 @dataclass

@@ -3,7 +3,8 @@
 from typing import Any
 
 from components.metrics_store import MetricsStore
-from proof.metered import INDEXES, READ, STATE, TABLE, MeteredAws, item_size, write_units
+from functions.entities.attribute_values import size_of
+from proof.metered import INDEXES, READ, STATE, TABLE, MeteredAws, write_units
 from tests.helpers.recorded_program import record
 
 _SMALL: dict[str, Any] = {
@@ -16,13 +17,13 @@ _SMALL: dict[str, Any] = {
 
 
 def test_sizes_are_those_of_the_developer_guide() -> None:
-    assert item_size({"name": {"S": "aé"}}) == 4 + 3
-    assert item_size({"n": {"N": "-12.50"}}) == 1 + 4  # three significant digits, one byte more, one for the sign
-    assert item_size({"n": {"N": "1000000"}}) == 1 + 2
-    assert item_size({"b": {"B": bytes(24)}}) == 1 + 24
-    assert item_size({"b": {"BOOL": True}}) == 1 + 1
-    assert item_size({"l": {"L": [{"S": "ab"}]}}) == 1 + 3 + 1 + 2
-    assert item_size({"m": {"M": {"k": {"S": "ab"}}}}) == 1 + 3 + 1 + 1 + 2
+    assert size_of({"name": {"S": "aé"}}) == 4 + 3
+    assert size_of({"n": {"N": "-12.50"}}) == 1 + 4  # three significant digits, one byte more, one for the sign
+    assert size_of({"n": {"N": "1000000"}}) == 1 + 2
+    assert size_of({"b": {"B": bytes(24)}}) == 1 + 24
+    assert size_of({"b": {"BOOL": True}}) == 1 + 1
+    assert size_of({"l": {"L": [{"S": "ab"}]}}) == 1 + 3 + 1 + 2
+    assert size_of({"m": {"M": {"k": {"S": "ab"}}}}) == 1 + 3 + 1 + 1 + 2
 
 
 def test_a_new_item_bills_the_table_and_each_index_that_has_its_key() -> None:
@@ -67,6 +68,14 @@ def test_wakes_bill_the_internal_table_by_the_larger_of_before_and_after() -> No
     small, large = ({"PutRequest": {"Item": {**key, "entities": {"S": "x" * size}}}} for size in (900, 1_500))
     assert [units(small), units(large), units(small), units(small)] == [1, 2, 2, 1]
     assert units({"DeleteRequest": {"Key": key}}) == 1
+
+
+def test_a_move_is_billed_double_but_for_the_index() -> None:
+    aws = MeteredAws()
+    tail = {"pk": {"S": "tail#student#stu_1"}, "sk": {"S": "facts"}, "facts": {"B": bytes(1_500)}}
+    puts = ({"TableName": "metrics", "Item": {**_SMALL, "version": {"N": "1"}}}, {"TableName": "state", "Item": tail})
+    aws.client("dynamodb").transact_write_items(TransactItems=[{"Put": put} for put in puts])
+    assert aws.units == {TABLE: 2, **dict.fromkeys(INDEXES, 1), STATE: 2 * 2}
 
 
 def test_each_page_of_a_query_bills_four_kilobytes_a_unit_and_one_at_least() -> None:

@@ -2,7 +2,6 @@
 transactions. Retries are counted."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, repeat
 from typing import Any
@@ -17,7 +16,6 @@ from functions.aws import table
 from functions.aws.deadline import Deadline
 from functions.aws.state_table import StateTable
 from functions.aws.table import MetricsTable
-from functions.entities import absorb, tails
 from functions.entities.arrivals import gather
 from functions.entities.attribute_values import Attributes, size_of
 from functions.entities.item import State
@@ -29,6 +27,7 @@ from proof.invocation import nothing_kept
 from proof.memory_aws import cancelled
 from tests.helpers.deployment import ENVIRONMENT, NOW, Deployment, event_json, record
 from tests.helpers.faulty_aws import Call, Fault, Faults, after, down, refusing
+from tests.helpers.frames import always_moving
 from tests.helpers.over_http import OverHttp
 
 NAME = ENVIRONMENT["DYNAMODB_TABLE_NAME"]
@@ -325,15 +324,6 @@ def test_nothing_to_read_or_write_is_no_call(faults: Faults) -> None:
 def moving() -> Iterator[None]:
     """Facts move to the tail in every write with news."""
     with always_moving():
-        yield
-
-
-@contextmanager
-def always_moving() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tails, "MOST_RECENT_ROWS", 0)
-        patch.setattr(tails, "STAYS_MS", 0)
-        patch.setattr(absorb, "_LEAST_TO_MOVE", 1)
         yield
 
 

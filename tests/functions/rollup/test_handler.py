@@ -4,6 +4,7 @@ import base64
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -30,6 +31,7 @@ from proof.faults import FaultyAws, Killed
 from proof.invocation import nothing_kept
 from tests.helpers.deployment import ENVIRONMENT, NOW, Deployment, deployed, event_json, record
 from tests.helpers.faulty_aws import Call, Faults, after, down, lost_answer
+from tests.helpers.frames import always_moving
 from tests.helpers.logs import Logs, emitted
 from tests.helpers.strategies import streams
 
@@ -114,12 +116,14 @@ def check(deployment: Deployment, stream: list[bytes]) -> None:
     streams,
     st.lists(st.integers(0, 12 * 86_400).map(lambda seconds: seconds * 1000), max_size=2),
     st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 8), st.sampled_from([1, 5, 1_000])),
+    st.booleans(),
 )
 def test_figures_are_the_recomputations_at_any_time_however_the_table_is_parted(
-    stream: list[bytes], steps: list[int], parts: tuple[int, int, int, int]
+    stream: list[bytes], steps: list[int], parts: tuple[int, int, int, int], moving: bool
 ) -> None:
     with (
         deployed() as deployment,
+        always_moving() if moving else nullcontext(),
         mock.patch.object(scan, "PARALLEL_CALLS", parts[0]),
         mock.patch.object(spool, "_FEWEST", parts[1]),
         mock.patch.object(memory_aws, "_ITEMS_A_PAGE", parts[2]),
@@ -326,6 +330,109 @@ def test_an_earlier_rollup_that_ends_later_takes_nothing_back(faults: Faults, de
     assert (algebra["sessions_7d"], algebra["rolled_up"]["as_of"]) == (0, NOW + 7 * DAY_MS)
 
 
+# -- tails ------------------------------------------------------------------------------------------------------------
+
+STATE = ENVIRONMENT["STATE_TABLE_NAME"]
+
+
+def divide(deployment: Deployment) -> None:
+    """Delivers `several`, the first half into tails and the others into heads."""
+    sessions = several()
+    with always_moving():
+        assert deployment.deliver(*sessions[:20]) == []
+    assert deployment.deliver(*sessions[20:]) == []
+    facts = [name for name, item in deployment.aws.items.items() if {"facts", "tail"} <= item.keys()]
+    assert len(facts) == 10
+
+
+def move(deployment: Deployment) -> None:
+    """Another process moves all facts to tails, with news that no rollup counts."""
+    calls = [
+        event_json("ib_call_logged", {"student_id": f"stu_{each}", "call_id": "c"}, timestamp=to_iso(NOW))
+        for each in range(7)
+    ]
+    hours = [
+        event_json("tutor_availability_updated", {"tutor_id": f"tut_{each}", "timezone": "UTC"}, timestamp=to_iso(NOW))
+        for each in range(3)
+    ]
+    with always_moving(), nothing_kept():
+        assert deployment.deliver(*calls, *hours) == []
+    assert not any("facts" in item for item in deployment.aws.items.values())
+
+
+def test_tails_are_read_by_their_keys_of_those_items_alone_that_name_one(
+    faults: Faults, deployment: Deployment
+) -> None:
+    divide(deployment)
+    deployment.deliver(supply("algebra"), session(100, student="stu_9", tutor="tut_0", age=DAY_MS))
+    faults.made.clear()
+    deployment.rollup()
+    asked = [call["RequestItems"][STATE] for call in faults.made[READ] if STATE in call["RequestItems"]]
+    keys = sorted(key["pk"]["S"] for request in asked for key in request["Keys"])
+    assert keys == sorted([f"tail#student#stu_{each}" for each in range(7)] + [f"tail#tutor#tut_{n}" for n in range(3)])
+    assert all(request["ConsistentRead"] for request in asked)
+
+
+@pytest.mark.parametrize(
+    ("operation", "which"),
+    [("scan", 0), ("scan", 1), (READ, 0), (READ, 1)],
+    ids=["before any head", "between heads", "between heads and tails", "between tails"],
+)
+def test_a_move_while_heads_and_tails_are_read_neither_loses_nor_doubles_a_fact(
+    faults: Faults, deployment: Deployment, operation: str, which: int
+) -> None:
+    divide(deployment)
+    faults.made.clear()
+    faults.planned[operation] = [*[None] * which, after(lambda: move(deployment))]
+    deployment.rollup()
+    assert not faults.planned[operation]
+    check(deployment, several())
+
+
+def test_the_tail_of_an_item_that_was_deleted_meanwhile_is_left_out(faults: Faults, deployment: Deployment) -> None:
+    with always_moving():
+        deployment.deliver(session(1, student="stu_1", tutor="tut_1"), session(2, student="stu_2", tutor="tut_2"))
+
+    def forget() -> None:
+        for key in (("student", "stu_1"), ("tutor", "tut_1")):
+            del deployment.aws.items[key]
+            del deployment.aws.state["#".join(("tail", *key)), "facts"]
+
+    faults.planned[READ] = [after(forget)]
+    deployment.rollup()
+    assert deployment.item("subject", "algebra")["active_students_30d"] == 1
+
+
+@pytest.mark.parametrize("stored", ["none", "another"])
+def test_without_the_tail_that_an_item_names_nothing_is_written(deployment: Deployment, stored: str) -> None:
+    divide(deployment)
+    tail = deployment.aws.state["tail#student#stu_1", "facts"]
+    if stored == "none":
+        del deployment.aws.state["tail#student#stu_1", "facts"]
+    else:
+        deployment.aws.state["tail#student#stu_1", "facts"] = tail | {"generation": {"N": "1"}}
+    writes = deployment.aws.writes()
+    with pytest.raises(RollupIncomplete, match=r"the tails of 1 items could not be read, the first: .*stu_1"):
+        deployment.rollup()
+    assert deployment.aws.writes() == writes
+
+
+def test_a_tail_that_cannot_be_read_is_an_error(faults: Faults, deployment: Deployment) -> None:
+    divide(deployment)
+    faults.planned[READ] = [down]
+    with pytest.raises(RollupIncomplete, match=f"reading from {STATE}: .*ServiceUnavailable"):
+        deployment.rollup()
+
+
+def test_a_tail_whose_facts_have_all_expired_is_not_read(faults: Faults, deployment: Deployment) -> None:
+    divide(deployment)
+    deployment.clock.ms = NOW + 33 * DAY_MS
+    deployment.aws.state = {key: item for key, item in deployment.aws.state.items() if not key[0].startswith("tail")}
+    faults.made.clear()
+    deployment.rollup()
+    assert not [call for call in faults.made[READ] if STATE in call["RequestItems"]]
+
+
 Damage = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -368,6 +475,25 @@ def test_what_is_damaged_is_left_out_alone_and_said(
     deployment.clock.ms += 1
     deployment.rollup()
     check(deployment, several())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"facts": {"B": b"\x02"}}, "the stored tail is not readable and is left as it is: UnreadableFacts.*version 2"),
+        ({"facts": torn({})["facts"]}, "facts refer to a subject that there is not"),
+        ({"folded_before": {"S": "monday"}}, "the stored tail is not readable and is left as it is: ValueError"),
+    ],
+)
+def test_a_damaged_tail_is_left_out_alone_and_said(
+    deployment: Deployment, change: dict[str, Any], message: str
+) -> None:
+    divide(deployment)
+    deployment.aws.state["tail#student#stu_1", "facts"] |= change
+    with pytest.raises(RollupIncomplete, match=rf"1 items not all could be read, the first: student stu_1: {message}"):
+        deployment.rollup()
+    # A session stands in its other items too.
+    assert deployment.item("subject", "algebra")["sessions_30d"] == 14
 
 
 def test_an_item_that_cannot_be_written_is_said_when_all_others_are_done(

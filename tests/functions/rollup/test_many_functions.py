@@ -27,6 +27,7 @@ from functions.rollup.scan import RollupIncomplete
 from proof.invocation import process
 from proof.memory_aws import Attributes, Key
 from tests.helpers.deployment import ENVIRONMENT, NOW, Deployment, event_json
+from tests.helpers.frames import always_moving
 
 ACCOUNT = "123456789012"
 BUCKET = "rollup-runs"
@@ -54,7 +55,7 @@ def session(number: int) -> bytes:
 
 @dataclass
 class Many(Deployment):
-    """The functions over AWS in memory, but with moto's S3 and Step Functions."""
+    """The functions over AWS in memory, but with moto's S3 and Step Functions. Half of the facts are in tails."""
 
     clients: dict[str, Any] = field(default_factory=dict)
     before: dict[Key, Attributes] = field(default_factory=dict)
@@ -114,6 +115,22 @@ class Many(Deployment):
             for key, item in items.items()
         }
 
+    def move(self) -> None:
+        """Another process moves all facts to tails, with news that no rollup counts."""
+        calls = [
+            event_json("ib_call_logged", {"student_id": f"stu_{number}", "call_id": "c"}, timestamp=to_iso(NOW))
+            for number in range(11)
+        ]
+        zones = [
+            event_json(
+                "tutor_availability_updated", {"tutor_id": f"tut_{number}", "timezone": "UTC"}, timestamp=to_iso(NOW)
+            )
+            for number in range(4)
+        ]
+        with always_moving():
+            assert self.deliver(*calls, *zones) == []
+        assert not any("facts" in item for item in self.aws.items.values())
+
     def forget(self) -> None:
         """The table as it was before any rollup."""
         self.aws.items = deepcopy(self.before)
@@ -141,8 +158,11 @@ def many(monkeypatch: pytest.MonkeyPatch) -> Iterator[Many]:
             name="rollup", definition=json.dumps(steps), roleArn=f"arn:aws:iam::{ACCOUNT}:role/rollup"
         )
         assert machine["stateMachineArn"] == MACHINE
-        made.deliver(*map(session, range(120)))
+        with always_moving():
+            made.deliver(*map(session, range(60)))
+        made.deliver(*map(session, range(60, 120)))
         made.before = deepcopy(made.aws.items)
+        assert sum({"facts", "tail"} <= item.keys() for item in made.before.values()) > 10
         yield made
 
 
@@ -175,6 +195,38 @@ def test_it_finds_what_one_function_finds_however_the_table_is_parted(
     many.map()
     many.reduce()
     assert many.finish() == alone
+    assert many.figures() == expected
+
+
+@pytest.mark.parametrize("done", range(7))
+def test_a_move_between_two_sources_neither_loses_nor_doubles_a_fact(
+    many: Many, monkeypatch: pytest.MonkeyPatch, done: int
+) -> None:
+    many.rollup()
+    expected = many.figures()
+    many.forget()
+    parted(monkeypatch, many, 6, 3)
+    many.begin()
+    for source in many.listed("sources"):
+        if source["number"] == done:
+            many.move()
+        rollup_map.lambda_handler({"run": many.begun(), "source": source}, many.context)
+    many.reduce()
+    many.finish()
+    assert many.figures() == expected
+
+
+def test_a_source_that_is_read_again_after_a_move_gives_the_same(many: Many, monkeypatch: pytest.MonkeyPatch) -> None:
+    many.rollup()
+    expected = many.figures()
+    many.forget()
+    parted(monkeypatch, many, 3, 3)
+    many.begin()
+    many.map()
+    many.move()
+    many.map()
+    many.reduce()
+    many.finish()
     assert many.figures() == expected
 
 
@@ -319,6 +371,35 @@ def test_an_export_gives_the_same_figures_and_reads_nothing_of_the_table(
     assert many.aws.calls["scan"] == scans
     assert many.finish() == alone
     assert many.figures() == expected
+
+
+def test_facts_that_have_moved_since_an_export_are_read_where_they_are_now(many: Many) -> None:
+    many.rollup()
+    expected = many.figures()
+    many.forget()
+    export(many, 2)
+    many.move()
+    scans = many.aws.calls["scan"]
+    many.begin(export=f"{EXPORT}/")
+    many.map()
+    many.reduce()
+    many.finish()
+    assert many.aws.calls["scan"] == scans
+    assert many.figures() == expected
+
+
+def test_an_item_that_was_deleted_since_an_export_is_left_out(many: Many) -> None:
+    export(many, 1)
+    for key in [key for key in many.aws.items if key != ("student", "stu_1")]:
+        if key[0] in ("student", "tutor"):
+            del many.aws.items[key]
+            del many.aws.state["#".join(("tail", *key)), "facts"]
+    many.begin(export=f"{EXPORT}/")
+    many.map()
+    many.reduce()
+    many.finish()
+    figures = many.figures()
+    assert {each["active_students_30d"] for each in figures.values() if "active_students_30d" in each} == {1}
 
 
 def test_only_exports_in_the_runs_bucket_are_read(many: Many) -> None:
