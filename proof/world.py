@@ -63,6 +63,8 @@ TOLERANCE_MS: Final = 600_000
 _INTERVAL_MS: Final = Rhythm().interval_ms
 _ALL_DUE_AFTER_MS: Final = HOUR_MS + _INTERVAL_MS + 120_000
 """The longest that a roll puts off a wake, an interval of the roll, and the functions' timeout."""
+_STUDENTS: Final[tuple[EntityType, ...]] = ("student",)
+"""They have figures that fall, and none of a rollup."""
 _FALLS: Final = 8
 """How many falls of a window are looked at one by one."""
 _SEGMENTS: Final = 2
@@ -280,7 +282,7 @@ class World:
         """All that users read, and what alerts of a rollup's figures are judged by, as of now; of entities of these
         kinds."""
         records = [_for_oracle(record) for record in self.stream.records()]
-        totals = oracle.roll_up(records, self.now_ms, self.rules) if set(kinds) != {"student"} else {}
+        totals = oracle.roll_up(records, self.now_ms, self.rules) if kinds != _STUDENTS else {}
         expected = oracle.recompute(records, self.now_ms, self.rules, totals)
         found = {key: item for key, item in public_items(self.memory).items() if key[0] in kinds}
         outlived = {key: item for key, item in expected.outlived.items() if key in found}
@@ -343,7 +345,7 @@ class World:
         for moment in self._next_falls():
             self.now_ms = moment
             self.roll()
-            self.check_metrics(("student",))
+            self.check_metrics(_STUDENTS)
         for days in (8, 15):
             self.now_ms = settled + days * DAY_MS
             self.roll()

@@ -15,7 +15,7 @@ import pytest
 from functions.aws import bus, config, state_table, table, update
 from functions.aws.clients import client
 from functions.aws.deadline import Deadline
-from functions.entities import absorb, facts, plan, registers, tails, totals, wakes
+from functions.entities import absorb, facts, folding, plan, registers, scanned_item, tails, totals, wakes
 from functions.entities.alerts import AlertRules, Alerts, Notification
 from functions.entities.arrivals import Arrivals, gather
 from functions.entities.attribute_values import Attributes
@@ -260,9 +260,9 @@ def test_a_first_session_that_stays_as_it_was_first_told_is_caught(monkeypatch: 
 def test_a_move_that_writes_the_tail_first_and_the_head_without_condition_is_caught(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def move(self: table.MetricsTable, numbered: Sequence[tuple[int, Write]], _: Deadline) -> table.Written:
+    def move(self: table.MetricsTable, numbered: Sequence[tuple[int, Write]], *_: Any) -> table.Written:
         dynamodb = client("dynamodb")
-        for _, write in numbered:
+        for write in dict(numbered).values():
             head, tail = self._actions(write)
             dynamodb.transact_write_items(TransactItems=[tail])
             anew = {name: head["Put"][name] for name in ("TableName", "Item")}
@@ -318,7 +318,7 @@ def test_a_rollup_that_reads_tails_before_heads_and_ignores_generations_is_caugh
             patch.setattr(scan, "StateTable", Early)
             return scanned(*arguments)
 
-    parse_scanned, scanned = scan.parse_scanned, scan.scan
+    parse_scanned, scanned = scanned_item.parse_scanned, scan.scan
     monkeypatch.setattr(scan, "parse_scanned", noted)
     monkeypatch.setattr(rollup, "scan", tails_first)
     assert caught_as_a_move_comes_to_a_rollup()
@@ -332,7 +332,7 @@ def test_a_fact_that_is_moved_and_stays_is_caught(monkeypatch: pytest.MonkeyPatc
         _, tail = move(recent, *rest)
         return recent, tail
 
-    move = absorb.move
+    move = tails.move
     monkeypatch.setattr(absorb, "move", copy)
     assert caught()
 
@@ -344,7 +344,7 @@ def test_a_row_that_is_folded_while_it_is_still_in_the_head_is_caught(monkeypatc
         staying, after = move(recent, tail, *rest)
         return (recent if after.folded_before != tail.folded_before else staying), after
 
-    move = absorb.move
+    move = tails.move
     monkeypatch.setattr(absorb, "move", move_and_fold)
     assert caught_as_tails_fold()
 
@@ -356,7 +356,7 @@ def test_a_forgotten_edge_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
         facts, _ = fold(stored)
         return facts, 1
 
-    fold = tails.fold
+    fold = folding.fold
     monkeypatch.setattr(tails, "fold", edgeless)
     assert caught_as_tails_fold()
 
