@@ -388,6 +388,41 @@ def test_a_grandchild_waits_for_its_parent_too() -> None:
     assert source.batches == ["a", "b", "c"]
 
 
+def test_while_a_lane_waits_for_its_function_the_others_deliver_and_it_does_not() -> None:
+    source = with_many_keys(2)
+    seen: list[tuple[int, int, str]] = []
+
+    def answer(said: list[str]) -> None:
+        lanes = source.mapping.ready()
+        seen.append((len(seen), len(lanes), source.pending()))
+        for lane in lanes:
+            source.mapping.deliver(lane)
+
+    source.answer = answer
+    first, _ = source.mapping.ready()
+    source.mapping.batch_size = 100
+    every = source.pending()
+    source.mapping.deliver(first)
+    assert [(call, others) for call, others, _ in seen] == [(0, 1), (1, 0)]
+    assert [sorted(pending) for *_, pending in seen] == [sorted(every)] * 2
+    assert source.pending() == ""
+
+
+def test_a_child_waits_for_a_batch_of_its_parent_that_is_under_way() -> None:
+    source = Source()
+    source.put("a")
+    ready: list[int] = []
+
+    def answer(_: list[str]) -> None:
+        ready.append(len(source.mapping.ready()))
+
+    source.stream.split(*source.stream.shards)
+    source.put("b")
+    source.answer = answer
+    source.mapping.drain()
+    assert (source.batches, ready) == (["a", "b"], [0, 0])
+
+
 def test_shards_cover_all_keys_however_they_are_split_and_merged() -> None:
     stream = Stream(3)
     first, second, third = stream.shards
