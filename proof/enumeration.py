@@ -14,7 +14,8 @@ from functions.entities.folding import MOST_ROWS
 from functions.entities.wakes import Rhythm
 from functions.model import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, EntityType, to_iso
 from proof.faults import KINDS
-from proof.world import BEGINNING, EVERY_ALERT, Violation, World, public_items, states, world
+from proof.stored import Violation, public_items, states
+from proof.world import BEGINNING, EVERY_ALERT, World, world
 
 
 def _event(event_type: str, age: int, **payload: Any) -> bytes:

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 from unittest import mock
 
 from functions.aws import clients, clock, config, table
@@ -47,3 +48,26 @@ def nothing_kept() -> Iterator[None]:
     finally:
         for cache in caches:
             cache.cache_clear()
+
+
+class Inline:
+    """Runs what would run side by side one after the other, so that calls have indexes."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """As any pool is made."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """There is nothing to wait for."""
+
+    @staticmethod
+    def map(call: Any, arguments: Any) -> list[Any]:
+        return [call(each) for each in arguments]
+
+    @staticmethod
+    def submit(call: Any, argument: Any) -> "Future[Any]":
+        done: Future[Any] = Future()
+        done.set_result(call(argument))
+        return done

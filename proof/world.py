@@ -10,9 +10,8 @@ import re
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
-from typing import Any, Final, Self
+from typing import Any, Final
 from unittest import mock
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -26,12 +25,11 @@ from functions.entities.arrivals import gather
 from functions.entities.attribute_values import from_attribute
 from functions.entities.facts import RETENTION_MS
 from functions.entities.folding import MOST_ROWS
-from functions.entities.item import INTERNAL, State, parse, tail_generation
-from functions.entities.tails import MOST_RECENT_ROWS, NO_TAIL, parse_tail, tail_key
+from functions.entities.tails import MOST_RECENT_ROWS
 from functions.entities.wakes import Rhythm
 from functions.environment import written
 from functions.events.decode import decode, read_records
-from functions.model import DAY_MS, ENTITY_TYPES, HOUR_MS, EntityKey, EntityType, ceil_div, from_iso
+from functions.model import DAY_MS, ENTITY_TYPES, HOUR_MS, EntityType, ceil_div, from_iso
 from functions.processor import handler, roll
 from functions.processor.roll import RollIncomplete
 from functions.rollup import handler as rollup
@@ -40,9 +38,10 @@ from functions.rollup.scan import RollupIncomplete
 from ops.quarantine import redrive, stored_objects
 from proof import oracle
 from proof.faults import FaultyAws, Killed
-from proof.invocation import context, process
+from proof.invocation import Inline, context, process
 from proof.mapping import EventSourceMapping, Stream, StreamRecord
 from proof.memory_aws import FakeAws
+from proof.stored import Violation, public_items, states
 
 BEGINNING: Final = from_iso("2026-11-23T10:00:00.000Z")
 TABLE, STATE, BUS, BUCKET, STREAM = "metrics", "state", "alerts", "quarantine", "events"
@@ -69,7 +68,6 @@ _FALLS: Final = 8
 """How many falls of a window are looked at one by one."""
 _SEGMENTS: Final = 2
 _PARTITIONS: Final = 2
-_HIDDEN: Final = INTERNAL | {"entity_id", "entity_type", "last_updated"}
 _COUNT: Final = re.compile(r".*_\d+d|session_velocity")
 
 EVERY_ALERT: Final = oracle.Rules(
@@ -102,43 +100,6 @@ def environment_of(rules: oracle.Rules) -> dict[str, str]:
         "DEMAND_SURGE_SCORE": str(rules.demand_surge_score),
         "DEMAND_SURGE_LEAST": str(rules.demand_surge_least),
     }
-
-
-class Violation(AssertionError):
-    """Something that must always be true is not."""
-
-
-def public_items(aws: FakeAws) -> dict[tuple[str, str], dict[str, Any]]:
-    """The table's public attributes, alerts as type to severity: in the form of the recomputation."""
-    items = {}
-    for key, stored in aws.items.items():
-        item = {name: from_attribute(value) for name, value in stored.items() if name not in _HIDDEN}
-        item["alerts"] = {alert_type: alert["severity"] for alert_type, alert in item["alerts"].items()}
-        items[key] = item
-    return items
-
-
-def states(aws: FakeAws) -> dict[tuple[str, str], State]:
-    """Return every entity's state: each item with its tail.
-
-    Raises
-    ------
-    Violation
-        When a tail is not of the generation that its item names.
-    """
-    found = {}
-    for key, stored in aws.items.items():
-        tail = aws.state.get(_tail_key(key)) if tail_generation(stored) else None
-        try:
-            found[key] = parse(stored, parse_tail(tail) if tail else NO_TAIL)
-        except ValueError as error:
-            raise Violation(f"{key}: {error}") from error
-    return found
-
-
-def _tail_key(key: tuple[str, str]) -> tuple[str, str]:
-    attributes = tail_key(EntityKey(*key))  # type: ignore[arg-type]
-    return attributes["pk"]["S"], attributes["sk"]["S"]
 
 
 class World:
@@ -394,29 +355,6 @@ def _compare(found: Mapping[Any, Mapping[str, Any]], expected: Mapping[Any, Mapp
                 raise Violation(f"{name} of {key} is {have.get(name)}, recomputed {want.get(name)}")
 
 
-class _Inline:
-    """Runs what would run side by side one after the other, so that calls have indexes."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        """As any pool is made."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """There is nothing to wait for."""
-
-    @staticmethod
-    def map(call: Any, arguments: Any) -> list[Any]:
-        return [call(each) for each in arguments]
-
-    @staticmethod
-    def submit(call: Any, argument: Any) -> "Future[Any]":
-        done: Future[Any] = Future()
-        done.set_result(call(argument))
-        return done
-
-
 @contextmanager
 def world(
     rules: oracle.Rules = _AS_SHIPPED,
@@ -439,8 +377,8 @@ def world(
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a function that died before it had metrics to publish
         stack.enter_context(process(_ENVIRONMENT | environment_of(rules), made.aws.client, lambda: made.now_ms))
-        stack.enter_context(mock.patch.object(parallel, "_pool", _Inline))
-        stack.enter_context(mock.patch.object(scan, "ThreadPoolExecutor", _Inline))
+        stack.enter_context(mock.patch.object(parallel, "_pool", Inline))
+        stack.enter_context(mock.patch.object(scan, "ThreadPoolExecutor", Inline))
         stack.enter_context(mock.patch.object(scan, "PARALLEL_CALLS", _SEGMENTS))
         stack.enter_context(mock.patch.object(spool, "_FEWEST", _PARTITIONS))
         if most_recent_rows < MOST_RECENT_ROWS:

@@ -5,7 +5,7 @@ from typing import Any
 
 from functions.model import DAY_MS, Record
 from proof import oracle
-from proof.world import public_items
+from proof.stored import public_items
 from tests.helpers.deployment import NOW, Deployment
 
 AS_SHIPPED = oracle.Rules()

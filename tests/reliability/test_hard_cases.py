@@ -18,7 +18,8 @@ from functions.aws.quarantine import PREFIX
 from functions.model import DAY_MS, HOUR_MS, SECOND_MS, ceil_div, to_iso
 from functions.processor.roll import RollIncomplete
 from proof.mapping import StreamRecord
-from proof.world import BEGINNING, World, public_items, states, world
+from proof.stored import public_items, states
+from proof.world import BEGINNING, World, world
 from tests.helpers.hard_cases import (
     MINUTE_MS,
     STUDENT,

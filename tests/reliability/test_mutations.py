@@ -33,7 +33,7 @@ from functions.rollup import handler as rollup
 from functions.rollup import scan, sums
 from functions.rollup.sums import KEY
 from proof import enumeration, schedules
-from proof.world import Violation
+from proof.stored import Violation
 
 MOST_SEEDS = 60
 ROLL = "get_item"

@@ -10,7 +10,8 @@ import pytest
 
 from functions.model import DAY_MS, HOUR_MS
 from functions.rollup.scan import RollupIncomplete
-from proof.world import BEGINNING, EVERY_ALERT, World, public_items, states, world
+from proof.stored import public_items, states
+from proof.world import BEGINNING, EVERY_ALERT, World, world
 from tests.helpers.hard_cases import (
     MINUTE_MS,
     STUDENT,
