@@ -209,7 +209,7 @@ def test_a_forgotten_student_is_gone_from_table_and_quarantine(
 
     again = iops("forget", "student", "stu_forgotten", "--execute")
     assert again.exit_code == 1
-    assert said(again).startswith("error: there is nothing of the student stu_forgotten in the table ")
+    assert said(again).startswith("error: there is nothing of the student stu_forgotten in the tables ")
 
 
 def put_as_lambda(ministack: LocalAws, bucket: str, key: str, body: bytes) -> None:
