@@ -14,7 +14,7 @@ import pytest
 from typer.testing import Result
 
 from bundle import layer
-from functions.aws import clock
+from functions.aws import clock, table
 from functions.processor import handler, roll
 from functions.rollup import handler as rollup
 from local.deploy import Deployment, deploy
@@ -55,6 +55,10 @@ class InProcess:
         self.now_ms = now_ms
         rolled: dict[str, Any] = roll.lambda_handler({}, self.context)
         return rolled
+
+    def forget(self) -> None:
+        """Go on as a new process: nothing that was read or written is remembered."""
+        table._remembered = table._Remembered()  # type: ignore[misc]
 
     def rollup(self) -> dict[str, Any]:
         """Run the rollup, at the clock as it was set last."""
