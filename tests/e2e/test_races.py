@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from functions.aws import clock
-from functions.aws.config import Config
+from functions.aws.config import config
 from functions.aws.deadline import Deadline
+from functions.aws.state_table import StateTable
 from functions.aws.table import MetricsTable, Written
 from functions.aws.update import Processor
 from functions.entities.arrivals import Arrivals, gather
@@ -52,26 +53,25 @@ def codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 @pytest.fixture
 def table(deployment: Deployment, in_process: InProcess, codec: str) -> MetricsTable:
     """The deployed table, as the processor uses it."""
-    return MetricsTable(deployment.outputs["MetricsTableName"])
+    return MetricsTable(deployment.outputs["MetricsTableName"], StateTable(config().state_table_name))
 
 
 @pytest.fixture
-def config(deployment: Deployment, in_process: InProcess) -> Config:
-    """What the deployed processor is told, at a clock that stands still."""
+def processor(in_process: InProcess) -> Processor:
+    """The processor as the deployed one is configured, at a clock that stands still."""
     in_process.now_ms = NOW
-    outputs = deployment.outputs
-    return Config(outputs["MetricsTableName"], outputs["AlertBusName"], outputs["QuarantineBucketName"], 600_000, RULES)
+    return Processor(config())
 
 
 def states(table: MetricsTable, *names: str) -> list[State]:
     keys = [EntityKey("student", name) for name in names]
-    read = table.read(keys, deadline())
+    read = table.read(keys, NOW, deadline())
     assert not read.failed
     return [read.states[key] for key in keys]
 
 
 def writes(before: Sequence[State], arriving: Arrivals) -> list[Write]:
-    return list(plan(before, arriving, NOW, RULES).writes.values())
+    return list(plan(before, arriving, NOW, NOW, RULES).writes.values())
 
 
 def test_an_item_is_read_as_it_was_written(table: MetricsTable, codec: str) -> None:
@@ -82,7 +82,7 @@ def test_an_item_is_read_as_it_was_written(table: MetricsTable, codec: str) -> N
     assert table.write([write], deadline()) == Written()
     (found,) = states(table, same)
     assert found == write.after
-    assert not plan([found], arriving, NOW, RULES).writes
+    assert not plan([found], arriving, NOW, NOW, RULES).writes
 
 
 def test_of_two_writers_of_one_version_one_loses_and_nothing_is_half_written(table: MetricsTable, codec: str) -> None:
@@ -109,7 +109,7 @@ def test_a_lost_write_leaves_its_neighbours_in_the_call_alone(table: MetricsTabl
 
 
 def test_processes_that_race_for_one_entity_lose_nothing_and_tell_once(
-    config: Config, table: MetricsTable, codec: str
+    processor: Processor, table: MetricsTable, codec: str
 ) -> None:
     hot = f"stu_hot_{codec}"
     deliveries = [
@@ -121,7 +121,7 @@ def test_processes_that_race_for_one_entity_lose_nothing_and_tell_once(
         for part in range(4)
     ]
     with ThreadPoolExecutor(len(deliveries)) as pool:
-        outcomes = list(pool.map(lambda each: Processor(config).run(each, deadline()), deliveries * 2))
+        outcomes = list(pool.map(lambda each: processor.run(each, deadline()), deliveries * 2))
 
     assert not any(outcome.failed for outcome in outcomes)
     (state,) = states(table, hot)
@@ -135,7 +135,7 @@ def test_processes_that_race_for_one_entity_lose_nothing_and_tell_once(
 
 
 def test_rollups_that_race_with_processors_for_one_subject_leave_all_of_both(
-    config: Config, table: MetricsTable, codec: str
+    processor: Processor, table: MetricsTable, codec: str
 ) -> None:
     key = EntityKey("subject", f"subject hot {codec}")
 
@@ -149,17 +149,17 @@ def test_rollups_that_race_with_processors_for_one_subject_leave_all_of_both(
 
     deliveries = [each for number in range(6) for each in (supply(number), figures(number))]
     with ThreadPoolExecutor(4) as pool:
-        outcomes = list(pool.map(lambda each: Processor(config).run(each, deadline()), deliveries))
+        outcomes = list(pool.map(lambda each: processor.run(each, deadline()), deliveries))
 
     assert not any(outcome.failed for outcome in outcomes)
-    state = table.read([key], deadline()).states[key]
+    state = table.read([key], NOW, deadline()).states[key]
     assert state.registers.keys() == {f"region {codec} {number}" for number in range(6)}
     assert (state.totals, state.stored["sessions_30d"]) == (deliveries[-1].totals[0], {"N": "5"})
     assert sum(outcome.conflicts for outcome in outcomes) > 0, "nobody raced"
 
 
 def test_a_writer_that_pauses_longer_than_another_lives_merges_into_what_it_finds(
-    config: Config, table: MetricsTable, codec: str, monkeypatch: pytest.MonkeyPatch
+    processor: Processor, table: MetricsTable, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"stu_paused_{codec}"
     other = arrivals(session(name, 2), call(name, 1))
@@ -167,11 +167,11 @@ def test_a_writer_that_pauses_longer_than_another_lives_merges_into_what_it_find
 
     def paused(self: MetricsTable, planned: Sequence[Write], by: Deadline) -> Written:
         if next(pauses, False):
-            assert not Processor(config).run(other, deadline()).failed
+            assert not processor.run(other, deadline()).failed
         return write(self, planned, by)
 
     monkeypatch.setattr(MetricsTable, "write", paused)
-    outcome = Processor(config).run(arrivals(session(name, 1), session(name, 2)), deadline())
+    outcome = processor.run(arrivals(session(name, 1), session(name, 2)), deadline())
 
     assert (outcome.conflicts, outcome.failed) == (1, {})
     (state,) = states(table, name)
