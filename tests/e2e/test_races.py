@@ -8,10 +8,12 @@ import pytest
 from functions.aws import clock
 from functions.aws.config import config
 from functions.aws.deadline import Deadline
-from functions.aws.state_table import StateTable
+from functions.aws.state_table import StateTable, Tails
 from functions.aws.table import MetricsTable, Written
 from functions.aws.update import Processor
+from functions.entities import tails
 from functions.entities.arrivals import Arrivals, gather
+from functions.entities.fact_columns import FactColumns, facts_of
 from functions.entities.item import State
 from functions.entities.plan import Rules, Write, plan
 from functions.entities.totals import TOTALS_ATTRIBUTES, Totals
@@ -37,6 +39,11 @@ def arrivals(*events: bytes) -> Arrivals:
 def session(student: str, number: int) -> bytes:
     payload = {"session_id": f"{student}-{number}", "student_id": student, "subject": f"subject {number % 3}"}
     return event_json("session_started", payload, timestamp="2026-11-20T10:00:00Z")
+
+
+def completion(student: str, number: int) -> bytes:
+    payload = {"session_id": f"{student}-{number}", "student_id": student, "student_rating": 4}
+    return event_json("session_completed", payload, timestamp="2026-11-20T11:00:00Z")
 
 
 def call(student: str, number: int) -> bytes:
@@ -177,3 +184,85 @@ def test_a_writer_that_pauses_longer_than_another_lives_merges_into_what_it_find
     (state,) = states(table, name)
     assert (state.stored["sessions_7d"], state.stored["ib_calls_14d"]) == ({"N": "2"}, {"N": "1"})
     assert clock.now_ms() == NOW
+
+
+def things(part: FactColumns) -> set[tuple[int, int]]:
+    """The kinds and ids of the facts of a head or a tail."""
+    return {(fact.kind, fact.id) for fact in facts_of(part)}
+
+
+@pytest.fixture
+def moving_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Facts move as soon as there are more than eight in a head."""
+    monkeypatch.setattr(tails, "MOST_RECENT_ROWS", 8)
+
+
+@pytest.mark.usefixtures("moving_early")
+def test_processes_that_move_facts_and_change_a_tail_race_with_those_that_add(
+    processor: Processor, table: MetricsTable, codec: str, in_process: InProcess
+) -> None:
+    name = f"stu_moved_{codec}"
+    assert not processor.run(arrivals(*(session(name, number) for number in range(20))), deadline()).failed
+    (begun,) = states(table, name)
+    assert len(things(begun.tail.facts)) > 8
+    of_the_tail = [arrivals(*(completion(name, number) for number in range(part, 20, 4))) for part in range(4)]
+    new = [arrivals(*(session(name, number) for number in range(20 + part, 60, 4))) for part in range(4)]
+    deliveries = [each for pair in zip(of_the_tail, new, strict=True) for each in pair]
+    with ThreadPoolExecutor(len(deliveries)) as pool:
+        outcomes = list(pool.map(lambda each: processor.run(each, deadline()), deliveries * 2))
+
+    assert not any(outcome.failed for outcome in outcomes)
+    in_process.forget()
+    (state,) = states(table, name)
+    assert (state.stored["sessions_7d"], state.stored["ratings_30d"]) == ({"N": "60"}, {"N": "20"})
+    assert things(state.facts).isdisjoint(things(state.tail.facts))
+    assert len(things(state.facts) | things(state.tail.facts)) == 60
+    assert state.tail.generation > begun.tail.generation
+    assert sum(outcome.conflicts for outcome in outcomes) > 0, "nobody raced"
+
+
+@pytest.mark.usefixtures("moving_early")
+@pytest.mark.parametrize("paused_moves", [True, False])
+def test_a_writer_that_pauses_while_another_moves_or_adds_merges_into_what_it_finds(
+    processor: Processor, table: MetricsTable, codec: str, paused_moves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"stu_paused_{paused_moves}_{codec}"
+    few, many = arrivals(session(name, 100)), arrivals(*(session(name, number) for number in range(20)))
+    assert not processor.run(arrivals(call(name, 1)), deadline()).failed
+    first, second = (many, few) if paused_moves else (few, many)
+    write, pauses = MetricsTable.write, iter([True])
+
+    def paused(self: MetricsTable, planned: Sequence[Write], by: Deadline) -> Written:
+        if next(pauses, False):
+            assert planned[0].moves == paused_moves
+            assert not processor.run(second, deadline()).failed
+        return write(self, planned, by)
+
+    monkeypatch.setattr(MetricsTable, "write", paused)
+    outcome = processor.run(first, deadline())
+
+    assert (outcome.conflicts, outcome.cancelled, outcome.failed) == (1, int(paused_moves), {})
+    (state,) = states(table, name)
+    assert state.stored["sessions_7d"] == {"N": "21"}
+    assert len(things(state.facts) | things(state.tail.facts)) == 22
+
+
+@pytest.mark.usefixtures("moving_early")
+def test_a_tail_that_changes_while_it_is_read_is_read_again_with_its_item(
+    processor: Processor, table: MetricsTable, codec: str, in_process: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"stu_read_{codec}"
+    processor.run(arrivals(*(session(name, number) for number in range(20))), deadline())
+    read_tails, pauses = StateTable.read_tails, iter([True])
+
+    def paused(self: StateTable, keys: Sequence[EntityKey], by: Deadline) -> Tails:
+        if next(pauses, False):
+            assert not processor.run(arrivals(completion(name, 0)), deadline()).failed
+            in_process.forget()
+        return read_tails(self, keys, by)
+
+    in_process.forget()
+    monkeypatch.setattr(StateTable, "read_tails", paused)
+    (state,) = states(table, name)
+    assert (state.version, state.stored["ratings_30d"]) == (2, {"N": "1"})
+    assert next(pauses, False) is False
