@@ -101,12 +101,22 @@ def make_state_table(dynamodb: Any, name: str, stored: Sequence[Attributes] = ()
         dynamodb.put_item(TableName=name, Item=each)
 
 
-def make_table(dynamodb: Any, name: str) -> None:
-    """Makes an empty table with the key of the metrics table, without indexes."""
+def make_table(dynamodb: Any, name: str, *, indexed: bool = False) -> None:
+    """Makes an empty table with the key of the metrics table, and the index that a stack has unless told otherwise."""
     keys = {"entity_id": "HASH", "entity_type": "RANGE"}
+    types = dict.fromkeys(keys, "S") | ({"health_score": "N"} if indexed else {})
+    index = {
+        "IndexName": "EntityTypeHealthIndex",
+        "KeySchema": [
+            {"AttributeName": "entity_type", "KeyType": "HASH"},
+            {"AttributeName": "health_score", "KeyType": "RANGE"},
+        ],
+        "Projection": KEYS_ONLY,
+    }
     dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind} for key, kind in types.items()],
         KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
+        **({"GlobalSecondaryIndexes": [index]} if indexed else {}),
     )
