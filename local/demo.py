@@ -138,6 +138,7 @@ def _run(stack: ExitStack, environment: Mapping[str, str]) -> None:
             flow.with_arrivals(sent),
             flow.rules(),
             compare.Reading(flow.items(), rolled_up["as_of"]),
+            flow.internal(),
             flow.alerts(),
             flow.delivered(),
             flow.quarantined(),
@@ -159,6 +160,7 @@ class Run:
     records: list[Record]
     rules: Rules
     reading: compare.Reading
+    internal: list[Item]
     told: list[dict[str, Any]]
     delivered: dict[Topic, list[dict[str, Any]]]
     quarantined: list[dict[str, Any]]
@@ -167,6 +169,15 @@ class Run:
     def items(self) -> Mapping[EntityKey, Item]:
         """The whole table."""
         return self.reading.items
+
+    def tails(self) -> int:
+        """How many entities have a tail."""
+        return sum(item["pk"].startswith("tail#") for item in self.internal)
+
+    def wakes(self) -> list[datetime]:
+        """When each wake is due, the first first."""
+        dues = sorted(item["sk"].partition("#")[0] for item in self.internal if item["pk"].startswith("wake#"))
+        return [datetime.fromtimestamp(int(due), UTC) for due in dues]
 
 
 def _events(chosen: str | None) -> list[bytes]:
@@ -225,12 +236,15 @@ def _show(run: Run, took: float, rolled: dict[str, Any], rolled_up: dict[str, An
     _show_entities(run.items)
     _show_rolled_up(run.items)
     whole = recompute(run.records, run.records[-1].arrival_ms, run.rules)
+    wakes = run.wakes()
+    first = f", the first due at {wakes[0]:%H:%M} UTC" if wakes else ""
     topics = ", ".join(f"{topic} {len(alerts)}" for topic, alerts in run.delivered.items())
     console.print(
         f"[bold]{len(run.records):,} events in[/]: {whole.distinct:,} distinct, {whole.duplicates:,} duplicates, "
         f"{len(run.quarantined):,} quarantined\n"
-        f"[bold]{len(run.items):,} entities[/], of which the roll found {rolled['due']} due and the rollup wrote "
-        f"{rolled_up['written']}\n"
+        f"[bold]{len(run.items):,} entities[/], {run.tails()} with older facts in a tail; the roll found "
+        f"{rolled['due']} due and the rollup wrote {rolled_up['written']}\n"
+        f"[bold]{len(wakes):,} wakes[/] for what time alone will change{first}\n"
         f"[bold]{len(run.told):,} alerts[/] over the bus, delivered by the topics: {topics}\n"
         f"[bold]{len(run.records) / took:,.0f} records a second[/] into the stream and out of the table, "
         f"cold start included ({took:.1f} s)"

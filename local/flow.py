@@ -183,12 +183,16 @@ class Flow:
     def items(self) -> dict[EntityKey, Item]:
         """Return the whole table, numbers as int or float; with `folded_before` where some facts are folded."""
         items = {(item["entity_type"], item["entity_id"]): item for item in self._scan(self._table)}
-        for stored in self._scan(self.state_table()):
+        for stored in self.internal():
             part, *entity = stored["pk"].split("#", 2)
             item = items.get((entity[0], entity[1])) if part == "tail" else None
             if item is not None and "folded_before" in stored:
                 item["folded_before"] = stored["folded_before"]
         return items
+
+    def internal(self) -> list[Item]:
+        """Return what the internal table holds: tails, wakes, and the number of lanes."""
+        return self._scan(self.state_table())
 
     def _scan(self, table: str) -> list[Item]:
         pages = self._aws.client("dynamodb").get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
