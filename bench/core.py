@@ -19,19 +19,20 @@ from bench.peers import columns, plain
 from bench.peers.stream import Metrics
 from bench.progress import Progress
 from bench.rig import rig
-from bench.windows_core import Kept, Said, measured, said
-from bench.worker import TABLE
+from bench.windows_core import NO_FACTS, Kept, Said, measured, said
+from bench.worker import STATE_TABLE, TABLE
 from bench.workload import BATCHES, DAY_MS, NOW, Population, Told, Workload, delivery
 from functions.entities.arrivals import Arrivals, gather
 from functions.entities.attribute_values import Attributes
-from functions.entities.fact_columns import NOTHING
 from functions.entities.facts import SESSION
 from functions.entities.item import State, parse
 from functions.entities.plan import Rules, plan
+from functions.entities.tails import NO_TAIL, Tail, entity_of, is_tail, parse_tail
 from functions.events.decode import decode, read_records
 from functions.model import EntityKey
 
-Items = dict[EntityKey, Attributes]
+Items = tuple[dict[EntityKey, Attributes], dict[EntityKey, Tail]]
+"""What is stored: items, and the tails of those that have one."""
 
 _TOLERANCE_MS: Final = 600_000
 _RECORDS: Final = 10_000
@@ -42,8 +43,10 @@ def run(quick: bool, progress: Progress) -> dict[str, Any]:
     progress("core: steps of a batch")
     with rig(Population()) as made:
         items = {_key(item): _bytes(item) for item in made.endpoint.items_of(TABLE)}
+        stored = [_bytes(item) for item in made.endpoint.items_of(STATE_TABLE)]
+        tails = {entity_of(item): parse_tail(item) for item in stored if is_tail(item)}
         events = made.workload.take(max(BATCHES))
-    steps = {str(size): _steps(events[:size], items, 3 if quick else 9) for size in BATCHES}
+    steps = {str(size): _steps(events[:size], (items, tails), 3 if quick else 9) for size in BATCHES}
     progress("core: merge by entities and facts")
     merges = [_merge(entities, facts, 3 if quick else 9) for entities in (10, 100, 1_000) for facts in (10, 100, 900)]
     progress("core: decode and aggregate against json with dicts")
@@ -111,7 +114,8 @@ def _module(path: str) -> str:
 
 
 def _states(arrivals: Arrivals, items: Items) -> list[State]:
-    return [parse(items[key]) if key in items else State(key) for key in arrivals.keys]
+    heads, tails = items
+    return [parse(heads[key], tails.get(key, NO_TAIL)) if key in heads else State(key) for key in arrivals.keys]
 
 
 def _merge(entities: int, facts: int, count: int) -> dict[str, float]:
@@ -144,7 +148,7 @@ def _aggregate(count: int) -> dict[str, dict[str, float]]:
 
     def core() -> dict[str, Metrics]:
         arrivals = gather(decode(read_records(records), _TOLERANCE_MS).events)
-        _, rows = measured([NOTHING] * len(arrivals.keys), arrivals.facts, as_of)
+        _, rows = measured([NO_FACTS] * len(arrivals.keys), arrivals.facts, as_of)
         return {
             key.entity_id: Metrics(0, *row)
             for key, row in zip(arrivals.keys, rows, strict=True)

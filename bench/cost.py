@@ -1,241 +1,89 @@
 """What a million events cost: `python -m bench.cost` prints the tables of docs/cost.md.
 
-Runs the real processor over AWS in memory with every item already as large as said, counts what AWS would bill for each
-call, and multiplies by the list prices in `PRICES`. Nothing is taken from a bill, and time is not measured: how long an
-invocation takes depends on the machine, so it is an assumption, `MS_PER_EVENT`, which the command line can replace.
+Runs the real processor and roll over AWS in memory in steady state, counts what AWS would bill for each call, and
+multiplies by the list prices in `PRICES`. The plain handler of `bench.baseline` takes the same events under the same
+meter. Nothing is taken from a bill, and time is not measured: how long an invocation takes depends on the machine, so
+it is an assumption, `MS_PER_EVENT`, which the command line can replace.
 """
 
 import argparse
-import base64
-import io
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
-from heapq import merge
-from logging import StreamHandler
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any, Final, TextIO, cast
+from typing import Final
 
-from bench.marketplace import FACTS_PER_EVENT, GROUPS, KEPT_MS, MIX, STUDENTS, Marketplace
+from bench.marketplace import STUDENTS, TUTORS, WITHIN_MS, Marketplace, events_a_day
+from bench.metered_baseline import ALL_ATTRIBUTES, KEYS_ONLY, BaselineUsage, measure
 from bench.prices import PRICES
-from functions.aws.observability import logger
-from functions.entities.attribute_values import size_of
-from functions.environment import written
-from functions.model import DAY_MS, MINUTE_MS, SECOND_MS, EntityType, from_iso
-from functions.processor import handler, roll
-from proof.invocation import context, process
-from proof.memory_aws import Attributes
-from proof.metered import INDEXES, KB, READ, STATE, TABLE, MeteredAws, item_size
+from bench.steady_state import BEGIN, WARM_DAYS, Counted, SteadyState
+from functions.model import DAY_MS, MINUTE_MS
+from proof.metered import KB, MOVE, STATE, TABLE
 
-NOW: Final = from_iso("2026-11-23T10:00:00.000Z")
 MILLION: Final = 1_000_000
 GB: Final = 1 << 30
 HOURS_A_MONTH: Final = 730
 
-BATCH_SIZES: Final = (100, 1_000, 6_800)
-"""The last is what fits into the 6 MB of one Lambda event."""
-FACTS: Final = (20, 200, 1_000)
-"""Sessions and calls that each student's item holds; a tutor's holds 3.75 times as many, less what is folded."""
-MS_PER_EVENT: Final = {100: 2.0, 1_000: 0.6, 6_800: 0.25}
+BATCH_SIZES: Final = (100, 1_000)
+MS_PER_EVENT: Final = {100: 2.0, 1_000: 0.6}
 """Assumed milliseconds of billed duration an event, by batch size, at MEMORY_GB."""
 MS_PER_ROLLED: Final = 2.0
 """Assumed milliseconds of billed duration an item that the roll writes."""
+MS_PER_CALL: Final = 4.0
+"""Assumed milliseconds of billed duration a call of the plain handler, which makes one after the other."""
 MEMORY_GB: Final = 1.0
-ROLL_MINUTES: Final = (5, 60)
-"""Values of rollIntervalMinutes that are compared; the table of dollars has the first."""
-ROLL_DAYS: Final = 3
-"""How long time passes over the items for the roll's part."""
-UNITS: Final = ("table units", "index units", "wake units", "read units")
-"""The columns of request units."""
-LAMBDA_LINES_BYTES: Final = 300
-"""Assumed bytes of the START, END and REPORT lines that Lambda itself logs for an invocation."""
-_FILLING: Final = 5_000
-"""The most events in a batch that fills the items."""
-LOG_EVENT_OVERHEAD: Final = 26
-"""Bytes that CloudWatch Logs adds to each event (PutLogEvents, CloudWatch Logs API reference)."""
 
 
 @dataclass(frozen=True)
-class Quantities:
-    """What some events need, before it is multiplied by prices."""
+class Scenario:
+    """A marketplace that is measured."""
 
-    events: int
-    batches: int
-    written: int
-    units: Mapping[str, int]
-    alerts: int
-    log_bytes: int
-
-    def per_million(self, figure: float) -> float:
-        """A figure of these events as one of a million events."""
-        return figure * MILLION / self.events
-
-    @property
-    def index_units(self) -> int:
-        """Write request units of all indexes."""
-        return _index_units(self.units)
+    facts: int
+    """Sessions and calls that a student has in 32 days, on average; a tutor has 3.75 times as many."""
+    batch_size: int
+    days: float
+    """That are counted; as many before them settle."""
+    roll_minutes: int = 5
+    students: int = STUDENTS
+    tutors: int = TUTORS
+    within_ms: int = WITHIN_MS
+    warm_days: float = WARM_DAYS
 
 
-def _index_units(units: Mapping[str, int]) -> int:
-    return sum(units.get(name, 0) for name in INDEXES)
+SCENARIOS: Final = [
+    Scenario(facts, batch_size, days, students=students, tutors=students // 5)
+    for facts, days, students in ((20, 8, STUDENTS), (200, 2, STUDENTS), (1_000, 1, 200))
+    for batch_size in BATCH_SIZES
+]
+EVENLY: Final = [replace(scenario, within_ms=WARM_DAYS * DAY_MS) for scenario in SCENARIOS[:2]]
+"""The events of a batch come evenly in the time since the batch before."""
 
 
 @dataclass(frozen=True)
-class RollQuantities:
-    """What time alone costs: items and request units for each fact over the 32 days that it is kept."""
+class Measured:
+    """What a scenario's events took."""
 
-    written: float
-    table_units: float
-    index_units: float
-    wake_units: float
-    """Of the internal table: wakes that are deleted, and those for reminders and notifications."""
-    read_units: float
-
-    @property
-    def write_units(self) -> float:
-        """Write request units of both tables and the indexes."""
-        return self.table_units + self.index_units + self.wake_units
+    scenario: Scenario
+    counted: Counted
+    plain: BaselineUsage
+    student_bytes: float
+    """Mean size of a student's item."""
+    tails: int
+    """How many entities have one."""
 
 
-class Bench:
-    """The processor over metered AWS, with every item of the marketplace as large as said."""
-
-    def __init__(self, facts: int, roll_minutes: int, seed: int = 1) -> None:
-        self.aws = MeteredAws()
-        self.now_ms = NOW
-        self._facts = facts
-        self._roll_ms = roll_minutes * MINUTE_MS
-        self._marketplace = Marketplace(Random(seed))
-        self._delivered = 0
-        self._warm: dict[Any, Attributes] = {}
-        self._warm_state: dict[Any, Attributes] = {}
-
-    def clock(self) -> int:
-        """Processing time, epoch ms."""
-        return self.now_ms
-
-    def fill(self) -> None:
-        """Makes the items: `facts` of each student over 32 days, what follows of tutors, a register of every kind.
-
-        The events come in the order of their time, each batch at the time of its latest, so that wakes are as they are
-        where such batches come.
-        """
-        groups = [self._marketplace.past(group, self._facts, NOW) for group in range(GROUPS)]
-        events = list(merge(*groups))
-        for start in range(0, len(events), _FILLING):
-            batch = events[start : start + _FILLING]
-            self.now_ms = batch[-1][0]
-            self._deliver([event for _, event in batch])
-            self._roll()
-        self.now_ms = NOW
-        self._deliver(self._marketplace.registers(NOW))
-        self._roll()
-        self._warm, self._warm_state = dict(self.aws.items), dict(self.aws.state)
-
-    def _deliver(self, payloads: Sequence[bytes]) -> str:
-        """Calls the handler with one batch; returns what it printed."""
-        first, self._delivered = self._delivered, self._delivered + len(payloads)
-        records = [
-            {
-                "eventID": f"shardId-000000000000:{first + position:021d}",
-                "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/events",
-                "kinesis": {
-                    "sequenceNumber": f"{first + position:021d}",
-                    "partitionKey": "key",
-                    "approximateArrivalTimestamp": self.now_ms / 1000,
-                    "data": base64.b64encode(payload).decode(),
-                },
-            }
-            for position, payload in enumerate(payloads)
-        ]
-        with _printed() as printed:
-            answer = handler.lambda_handler({"Records": records}, context())
-        if answer["batchItemFailures"]:
-            raise RuntimeError(f"{len(answer['batchItemFailures'])} of {len(payloads)} records failed")
-        return printed.getvalue()
-
-    def measure(self, batch_size: int, batches: int) -> Quantities:
-        """Delivers batches, each to the items as `fill` left them a minute before."""
-        self.now_ms = NOW + 60 * SECOND_MS
-        units: Counter[str] = Counter()
-        written = alerts = log_bytes = 0
-        for _ in range(batches):
-            self._reset()
-            told = len(self.aws.events)
-            printed = self._deliver([self._marketplace.event(self.now_ms) for _ in range(batch_size)])
-            units += self.aws.units
-            written += self.aws.written
-            alerts += len(self.aws.events) - told
-            lines = printed.splitlines()
-            log_bytes += sum(len(line.encode()) + LOG_EVENT_OVERHEAD for line in lines)
-            log_bytes += LAMBDA_LINES_BYTES + 3 * LOG_EVENT_OVERHEAD
-        return Quantities(batch_size * batches, batches, written, units, alerts, log_bytes)
-
-    def measure_roll(self, days: float) -> RollQuantities:
-        """Lets days pass over the items as `fill` left them, with no event.
-
-        Up to seven days as many facts leave each window as where events come.
-        """
-        self._reset()
-        self.now_ms = NOW
-        while self.now_ms < NOW + days * DAY_MS:
-            self.now_ms += self._roll_ms
-            self._roll()
-        facts = self._facts * STUDENTS * FACTS_PER_EVENT / (MIX["session_started"] + MIX["ib_call_logged"])
-        share = KEPT_MS / (self.now_ms - NOW) / facts
-        units = self.aws.units
-        return RollQuantities(
-            written=self.aws.written * share,
-            table_units=units[TABLE] * share,
-            index_units=_index_units(units) * share,
-            wake_units=units[STATE] * share,
-            read_units=units[READ] * share,
-        )
-
-    def _roll(self) -> None:
-        with _printed():
-            roll.lambda_handler({}, context())
-
-    def mean_size(self, entity_type: EntityType) -> float:
-        """Mean bytes of an item of a type, as `fill` left it."""
-        found = [size_of(item) for (kind, _), item in self._warm.items() if kind == entity_type]
-        return sum(found) / len(found)
-
-    def _reset(self) -> None:
-        self.aws.items, self.aws.state = dict(self._warm), dict(self._warm_state)
-        self.aws.units.clear()
-        self.aws.written = 0
-
-
-@contextmanager
-def _printed() -> Iterator[io.StringIO]:
-    """What the functions print meanwhile, metrics and logs."""
-    logs = cast("StreamHandler[TextIO]", logger.registered_handler)
-    before = logs.stream
-    with redirect_stdout(io.StringIO()) as printed:
-        logs.setStream(printed)
-        try:
-            yield printed
-        finally:
-            logs.setStream(before)
-
-
-@contextmanager
-def bench(facts: int, roll_minutes: int = ROLL_MINUTES[0], seed: int = 1) -> Iterator[Bench]:
-    """A filled bench; the processor's environment, clock and clients are its own meanwhile."""
-    made = Bench(facts, roll_minutes, seed)
-    names = {
-        "DYNAMODB_TABLE_NAME": "metrics",
-        "STATE_TABLE_NAME": "state",
-        "EVENT_BUS_NAME": "alerts",
-        "QUARANTINE_BUCKET_NAME": "quarantine",
-        "ROLL_INTERVAL_MINUTES": str(roll_minutes),
-    }
-    with process({**written(names), "AWS_DEFAULT_REGION": "us-east-1"}, made.aws.client, made.clock):
-        made.fill()
-        yield made
+def measured(scenario: Scenario) -> Measured:
+    """Simulate a scenario. The same one gives the same figures."""
+    marketplace = Marketplace(
+        Random(1), BEGIN, scenario.facts, scenario.batch_size, scenario.students, scenario.tutors, scenario.within_ms
+    )
+    simulated = SteadyState(marketplace, scenario.roll_minutes * MINUTE_MS)
+    before = simulated.warm(scenario.warm_days)
+    counted = simulated.count(scenario.days, settling_days=scenario.days)
+    return Measured(
+        scenario, counted, measure(before, counted.events), simulated.mean_size("student"), simulated.tails()
+    )
 
 
 @dataclass(frozen=True)
@@ -248,27 +96,39 @@ class Assumptions:
     """E-mail addresses that an alert reaches."""
 
 
-def dollars(batch_size: int, events: Quantities, rolled: RollQuantities, assumed: Assumptions) -> dict[str, float]:
+def dollars(batch_size: int, counted: Counted, assumed: Assumptions) -> dict[str, float]:
     """Dollars for a million events, by what they are paid for."""
-    alerts = events.per_million(events.alerts)
-    batches = events.per_million(events.batches)
-    facts = FACTS_PER_EVENT * MILLION
-    stream_gb = MILLION * KB / GB  # an event is below 1 KB, and billed as that
+    events, rolls = counted.batches, counted.rolls
+    scale = MILLION / len(counted.events)
+    alerts = scale * (events.alerts + rolls.alerts)
     return {
-        "Kinesis": stream_gb * (_price("kinesis_in") + _price("kinesis_out")),
-        "Lambda": _compute(batches, MILLION * assumed.ms_per_event[batch_size], assumed),
-        "table writes": _units(events.per_million(events.units[TABLE]), "dynamodb_write"),
-        "index writes": _units(events.per_million(events.index_units), "dynamodb_write"),
-        "wakes": _units(events.per_million(events.units[STATE]), "dynamodb_write"),
-        "reads": _units(events.per_million(events.units[READ]), "dynamodb_read"),
+        "Kinesis": _stream(),
+        "Lambda": _compute(scale * events.invocations, MILLION * assumed.ms_per_event[batch_size], assumed)
+        + _compute(0, scale * rolls.written * MS_PER_ROLLED, assumed),
+        "writes by events": _units(scale * events.write_units, "dynamodb_write"),
+        "writes by time": _units(scale * rolls.write_units, "dynamodb_write"),
+        "reads": _units(scale * (events.read_units + rolls.read_units), "dynamodb_read"),
+        "logs": scale * events.log_bytes / GB * _price("logs"),
         "alerts": sum(
             _units(alerts * n, p) for p, n in (("events", 1), ("sns_publish", 1), ("sns_email", assumed.emails))
         ),
-        "logs": events.per_million(events.log_bytes) / GB * _price("logs"),
-        "roll": _units(facts * rolled.write_units, "dynamodb_write")
-        + _units(facts * rolled.read_units, "dynamodb_read")
-        + _compute(0, facts * rolled.written * MS_PER_ROLLED, assumed),
     }
+
+
+def plain_dollars(batch_size: int, events: int, plain: BaselineUsage, indexes: str, assumed: Assumptions) -> float:
+    """Dollars for a million events that the plain handler takes in, without alerts and logs."""
+    scale = MILLION / events
+    return (
+        _stream()
+        + _compute(MILLION / batch_size, scale * plain.calls * MS_PER_CALL, assumed)
+        + _units(scale * plain.write_units[indexes], "dynamodb_write")
+        + _units(scale * plain.read_units, "dynamodb_read")
+    )
+
+
+def _stream() -> float:
+    """A million events in the stream: each is below 1 KB, and billed as that."""
+    return MILLION * KB / GB * (_price("kinesis_in") + _price("kinesis_out"))
 
 
 def _price(name: str) -> float:
@@ -307,54 +167,71 @@ def _decimals(value: float) -> int:
     return len(f"{value:.10f}".rstrip("0").partition(".")[2])
 
 
-def tables(assumed: Assumptions, facts: Sequence[int] = FACTS, records: int = 10_000) -> str:
-    """Quantities, dollars and the roll's part for each size of batch and item, in Markdown.
+def units_table(rows: Sequence[Measured]) -> str:
+    """Write request units per thousand events, and what the plain handler takes."""
+    head = ["facts", "batch", "events: items", "index", "wakes", "moves", "time: items", "index", "wakes", "moves"]
+    head += ["**together**", "plain, its indexes", "plain, our index"]
+    lines = []
+    for each in rows:
+        counted = each.counted
+        figures: list[float] = []
+        for usage in (counted.batches, counted.rolls):
+            figures += [usage.units[TABLE], usage.index_units, usage.units[STATE], usage.units[MOVE]]
+        cells = [f"{counted.per_thousand(figure):,.0f}" for figure in figures]
+        together = f"**{counted.per_thousand(counted.write_units):,.0f}**"
+        plain = [f"{counted.per_thousand(each.plain.write_units[name]):,.0f}" for name in (ALL_ATTRIBUTES, KEYS_ONLY)]
+        lines.append([*_names(each), *cells, together, *plain])
+    return _table_of(head, lines)
 
-    Parameters
-    ----------
-    records
-        How many events each figure is taken from, at least; two batches at least.
-    """
-    quantities, costs, rolls = [], [], []
-    for count in facts:
-        for minutes in ROLL_MINUTES:
-            with bench(count, minutes) as made:
-                rolled = made.measure_roll(ROLL_DAYS)
-                rolls.append(_roll_row(count, minutes, rolled, assumed))
-                for batch_size in BATCH_SIZES if minutes == ROLL_MINUTES[0] else ():
-                    events = made.measure(batch_size, max(2, records // batch_size))
-                    quantities.append(_quantities_row(count, batch_size, events, made))
-                    paid = dollars(batch_size, events, rolled, assumed)
-                    figures = [f"{each:.2f}" for each in (*paid.values(), sum(paid.values()))]
-                    costs.append([f"{count:,}", f"{batch_size:,}", *figures])
-    return "\n\n".join(
-        (
-            _table_of(
-                ["facts", "batch", "student's item, KB", "items written", *UNITS, "alerts"],
-                quantities,
-            ),
-            _table_of(["facts", "batch", *paid, "total"], costs),
-            _table_of(["facts", "minutes", "items written", *UNITS, "dollars"], rolls),
+
+def counts_table(rows: Sequence[Measured]) -> str:
+    """Items written, calls, read units and alerts per thousand events, and what the items look like."""
+    head = ["facts", "batch", "events a day", "student's item, bytes", "tails", "written by events", "by time"]
+    head += ["calls by events", "by time", "read units of events", "of time", "alerts"]
+    lines = []
+    for each in rows:
+        counted, scenario = each.counted, each.scenario
+        events, rolls = counted.batches, counted.rolls
+        figures: list[float] = [
+            events.written,
+            rolls.written,
+            events.calls.total(),
+            rolls.calls.total() - 5 * rolls.invocations,
+        ]
+        figures += [events.read_units, rolls.read_units, events.alerts + rolls.alerts]
+        lines.append(
+            [
+                *_names(each),
+                f"{events_a_day(scenario.facts, scenario.students):,.0f}",
+                f"{each.student_bytes:,.0f}",
+                f"{each.tails:,}",
+                *(f"{counted.per_thousand(figure):,.0f}" for figure in figures),
+            ]
         )
-    )
+    return _table_of(head, lines)
 
 
-def _quantities_row(facts: int, batch_size: int, events: Quantities, made: Bench) -> list[str]:
-    """Per thousand events, but for the item's size."""
-    units = events.units
-    figures = [events.written, units[TABLE], events.index_units, units[STATE], units[READ], events.alerts]
-    per_thousand = [f"{events.per_million(figure) / 1_000:,.0f}" for figure in figures]
-    return [f"{facts:,}", f"{batch_size:,}", f"{made.mean_size('student') / KB:.1f}", *per_thousand]
+def dollars_table(rows: Sequence[Measured], assumed: Assumptions) -> str:
+    """Dollars per million events, and the plain handler's."""
+    lines = []
+    for each in rows:
+        batch_size = each.scenario.batch_size
+        paid = dollars(batch_size, each.counted, assumed)
+        alerts = paid.pop("alerts")
+        plain = [
+            plain_dollars(batch_size, len(each.counted.events), each.plain, name, assumed)
+            for name in (ALL_ATTRIBUTES, KEYS_ONLY)
+        ]
+        cells = [f"{figure:.2f}" for figure in paid.values()]
+        lines.append(
+            [*_names(each), *cells, f"**{sum(paid.values()):.2f}**", *(f"{x:.2f}" for x in plain), f"{alerts:.2f}"]
+        )
+    head = ["facts", "batch", *paid, "**together**", "plain, its indexes", "plain, our index", "alerts"]
+    return _table_of(head, lines)
 
 
-def _roll_row(facts: int, minutes: int, rolled: RollQuantities, assumed: Assumptions) -> list[str]:
-    """Items and units per thousand events, dollars per million."""
-    share = FACTS_PER_EVENT * 1_000
-    nothing = Quantities(1, 0, 0, Counter(), 0, 0)
-    paid = dollars(BATCH_SIZES[0], nothing, rolled, assumed)["roll"]
-    quantities = (rolled.written, rolled.table_units, rolled.index_units, rolled.wake_units, rolled.read_units)
-    figures = [f"{share * figure:,.0f}" for figure in quantities]
-    return [f"{facts:,}", f"{minutes}", *figures, f"{paid:.2f}"]
+def _names(row: Measured) -> list[str]:
+    return [f"{row.scenario.facts:,}", f"{row.scenario.batch_size:,}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -363,11 +240,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--architecture", choices=("x86_64", "arm64"), default="x86_64")
     parser.add_argument("--emails", type=int, default=1, help="addresses that an alert reaches (default 1)")
     parser.add_argument("--ms-per-event", type=float, help="billed milliseconds an event, for every batch size")
+    parser.add_argument("--processes", type=int, help="simulations at once (default: one a core)")
     options = parser.parse_args(arguments)
     given = options.ms_per_event
-    ms_per_event = MS_PER_EVENT if given is None else dict.fromkeys(BATCH_SIZES, given)
-    print(price_table(), end="\n\n")
-    print(tables(Assumptions(options.architecture, ms_per_event, options.emails)))
+    assumed = Assumptions(
+        options.architecture, MS_PER_EVENT if given is None else dict.fromkeys(BATCH_SIZES, given), options.emails
+    )
+    with ProcessPoolExecutor(options.processes) as pool:
+        rows = list(pool.map(measured, [*SCENARIOS, *EVENLY]))
+    bursts, evenly = rows[: len(SCENARIOS)], rows[len(SCENARIOS) :]
+    tables = [
+        price_table(),
+        units_table(bursts),
+        dollars_table(bursts, assumed),
+        counts_table(bursts),
+        units_table(evenly),
+    ]
+    print("\n\n".join(tables))
     return 0
 
 

@@ -22,6 +22,7 @@ from functions.model import ceil_div
 EVENTS: Final = 6_800
 _LATENCY: Final = 0.004
 _SLICE: Final = 100
+_WRITES: Final = ("BatchExecuteStatement", "TransactWriteItems", "PutItem")
 
 
 def run(quick: bool, progress: Progress) -> dict[str, Any]:
@@ -143,19 +144,21 @@ def _sum(taken: list[_Taken]) -> _Taken:
 def _counts(taken: _Taken) -> dict[str, float]:
     """Exact counts per 1,000 events."""
     usage, thousands = taken.usage, taken.events / 1_000
+    beside_table = usage.state_write_units + usage.move_write_units
     return {
         "calls": usage.total_calls / thousands,
         "reads": sum(usage.calls.get(name, 0) for name in ("BatchGetItem", "GetItem")) / thousands,
-        "writes": sum(usage.calls.get(name, 0) for name in ("BatchExecuteStatement", "PutItem")) / thousands,
+        "writes": sum(usage.calls.get(name, 0) for name in _WRITES) / thousands,
         "wake_writes": usage.calls.get("BatchWriteItem", 0) / thousands,
         "put_events": usage.calls.get("PutEvents", 0) / thousands,
         "alerts": usage.entries / thousands,
         "items_written": usage.items_written / thousands,
         "read_units": usage.read_units / thousands,
         "write_units": usage.write_units / thousands,
-        "table_write_units": (usage.write_units - usage.index_write_units - usage.state_write_units) / thousands,
+        "table_write_units": (usage.write_units - usage.index_write_units - beside_table) / thousands,
         "index_write_units": usage.index_write_units / thousands,
         "state_write_units": usage.state_write_units / thousands,
+        "move_write_units": usage.move_write_units / thousands,
         "kilobytes": (usage.bytes_received + usage.bytes_sent) / 1_000 / thousands,
     }
 

@@ -24,7 +24,7 @@ from urllib.parse import unquote
 import msgspec
 
 from bench import ROOT
-from bench.units import Attributes, page_units, read_units, refused_units, wake_units, write_units
+from bench.units import Attributes, page_units, read_units, refused_units, state_units, write_units
 from proof import partiql
 
 Item = dict[str, dict[str, Any]]
@@ -56,8 +56,12 @@ class Usage:
     index_write_units: int = 0
     state_write_units: int = 0
     """Of the internal table: wakes written and deleted."""
+    move_write_units: int = 0
+    """Of transactions: items with their tails."""
     items_written: int = 0
-    """Without wakes."""
+    """Without wakes and tails."""
+    moves: int = 0
+    """Items that were written with their tails."""
     wakes_written: int = 0
     """Or deleted."""
 
@@ -83,6 +87,8 @@ class Store:
         self._read: list[tuple[Attributes | None, bool]] = []
         self._written: list[tuple[Attributes | None, Attributes]] = []
         self._wakes_written: list[tuple[Attributes | None, Attributes | None]] = []
+        self._moved: list[tuple[Attributes | None, Attributes]] = []
+        self._tails_written: list[tuple[Attributes | None, Attributes]] = []
         self._refused: list[Attributes | None] = []
         self._pages_read: list[list[Item]] = []
 
@@ -155,6 +161,32 @@ class Store:
                 self._wakes_written.append((self.items.pop(key, None), None))
         return {"UnprocessedItems": {}}
 
+    def transact_write_items(self, request: dict[str, Any]) -> dict[str, Any]:
+        """DynamoDB TransactWriteItems: puts, all of them or none. An item's condition is that of the processor."""
+        puts = [action["Put"] for action in request["TransactItems"]]
+        if not 1 <= len(puts) <= 100:
+            raise ValueError(f"{len(puts)} actions in a transaction, allowed: 1 to 100")
+        sound = [self._holds(put) for put in puts]
+        if not all(sound):
+            reasons = [{"Code": "None" if holds else "ConditionalCheckFailed"} for holds in sound]
+            raise _Cancelled({"__type": "TransactionCanceledException", "CancellationReasons": reasons})
+        for put in puts:
+            written = self._tails_written if "pk" in put["Item"] else self._moved
+            self._write(_key(put["TableName"], put["Item"]), put["Item"], written)
+        return {}
+
+    def _holds(self, put: dict[str, Any]) -> bool:
+        before = self.items.get(_key(put["TableName"], put["Item"]))
+        match put.get("ConditionExpression"):
+            case None:
+                return True
+            case "attribute_not_exists(entity_id)":
+                return before is None
+            case "version = :version":
+                return before is not None and before["version"] == put["ExpressionAttributeValues"][":version"]
+            case other:
+                raise ValueError(f"this endpoint knows no ConditionExpression {other}")
+
     def query(self, request: dict[str, Any]) -> dict[str, Any]:
         """DynamoDB Query of the wakes of a lane, on one page."""
         if request["KeyConditionExpression"] != "pk = :lane AND sk < :after":
@@ -192,8 +224,9 @@ class Store:
         ]
         return {"FailedEntryCount": 0, "Entries": entries}
 
-    def _write(self, key: Key, item: Item) -> None:
-        written = self._wakes_written if "pk" in item else self._written
+    def _write(self, key: Key, item: Item, written: list[Any] | None = None) -> None:
+        if written is None:
+            written = self._wakes_written if "pk" in item else self._written
         written.append((self.items.get(key), item))
         self.items[key] = item
 
@@ -247,11 +280,19 @@ class Store:
             units = write_units(before, after)
             usage.write_units += units.table + units.indexes
             usage.index_write_units += units.indexes
-        usage.items_written += len(self._written)
+        for before, after in self._moved:
+            units = write_units(before, after)
+            usage.move_write_units += 2 * units.table
+            usage.write_units += units.indexes
+            usage.index_write_units += units.indexes
+        usage.move_write_units += sum(2 * state_units(before, after) for before, after in self._tails_written)
+        usage.write_units += usage.move_write_units
+        usage.moves += len(self._moved)
+        usage.items_written += len(self._written) + len(self._moved)
         usage.write_units += sum(refused_units(before) for before in self._refused)
-        state_units = sum(wake_units(before, after) for before, after in self._wakes_written)
-        usage.state_write_units += state_units
-        usage.write_units += state_units
+        wake_units = sum(state_units(before, after) for before, after in self._wakes_written)
+        usage.state_write_units += wake_units
+        usage.write_units += wake_units
         usage.wakes_written += len(self._wakes_written)
         usage.read_units += sum(page_units(page) for page in self._pages_read)
         self._clear()
@@ -259,12 +300,22 @@ class Store:
 
     def _clear(self) -> None:
         """Forgets what was done."""
-        for done in (self._read, self._written, self._refused, self._wakes_written, self._pages_read):
+        for done in (self._read, self._written, self._refused, self._moved, self._pages_read):
             done.clear()
+        self._wakes_written.clear()
+        self._tails_written.clear()
 
     def items_of(self, body: bytes) -> list[Item]:
         """A table's items."""
         return [item for (table, _, _), item in self.items.items() if table == body.decode()]
+
+
+class _Cancelled(Exception):
+    """A transaction was cancelled."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        super().__init__(answer)
+        self.answer = answer
 
 
 def _key(table: str, attributes: Mapping[str, Mapping[str, Any]]) -> Key:
@@ -284,6 +335,7 @@ class _Connection(asyncio.Protocol):
             "BatchGetItem": store.batch_get_item,
             "BatchExecuteStatement": store.batch_execute_statement,
             "BatchWriteItem": store.batch_write_item,
+            "TransactWriteItems": store.transact_write_items,
             "Query": store.query,
             "GetItem": store.get_item,
             "PutItem": store.put_item,
@@ -330,6 +382,9 @@ class _Connection(asyncio.Protocol):
             else:
                 answer = self._encoder.encode(self._operations[operation](self._decoder.decode(body)))
             response = _response(200, answer, headers.get("content-type", "application/xml"))
+        except _Cancelled as error:
+            answer = json.dumps(error.answer).encode()
+            response = _response(400, answer)
         except (KeyError, ValueError) as error:
             answer = json.dumps({"__type": "ValidationException", "message": f"{operation}: {error!r}"}).encode()
             response = _response(400, answer)

@@ -1,20 +1,24 @@
-"""The marketplace whose events are costed: who takes part, how often, and the events of a past and of a moment."""
+"""The marketplace whose events are costed: who takes part, how often, and what happens at which moment. No clock."""
 
+import heapq
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from random import Random
 from typing import Any, Final
 
-from functions.model import DAY_MS, HOUR_MS, SECOND_MS, to_iso
+from functions.model import DAY_MS, MINUTE_MS, to_iso
 
 STUDENTS, TUTORS = 500, 100
 SUBJECTS: Final = ("algebra", "geometry", "calculus", "physics", "chemistry", "biology", "english", "history")
 REGIONS: Final = ("north", "east", "south", "west")
-KEPT_MS: Final = 32 * DAY_MS
-GROUPS: Final = 10
-"""Students and tutors are filled in so many groups, one after the other."""
+KEPT_DAYS: Final = 32
+"""How long a fact is kept."""
+LASTS_MS: Final = (60 * MINUTE_MS, 75 * MINUTE_MS)
+"""The least and the most from a session's start to its completion."""
+WITHIN_MS: Final = 10 * MINUTE_MS
+"""In what time before a batch its events happen."""
 MIX: Final = {
     "session_started": 0.3,
     "session_completed": 0.3,
@@ -23,112 +27,134 @@ MIX: Final = {
     "tutor_availability_updated": 0.1,
     "supply_demand_update": 0.1,
 }
-FACTS_PER_EVENT: Final = 2 * MIX["session_started"] + MIX["ib_call_logged"]
-"""A session is a fact of its student and of its tutor, a call one of its student."""
+_BEGINS: Final = {kind: share for kind, share in MIX.items() if kind != "session_completed"}
+"""What happens by itself; a completion follows a start."""
+
+
+def events_a_day(facts: int, students: int = STUDENTS) -> float:
+    """Return how many events a day give each student so many facts in the time that facts are kept."""
+    return facts * students / KEPT_DAYS / (MIX["session_started"] + MIX["ib_call_logged"])
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event of the marketplace."""
+
+    time_ms: int
+    """Event time and arrival, epoch ms."""
+    kind: str
+    payload: dict[str, Any]
+
+    def encoded(self) -> bytes:
+        """Return the event as a producer puts it on the stream."""
+        return json.dumps(
+            {"event_type": self.kind, "timestamp": to_iso(self.time_ms), "payload": self.payload}
+        ).encode()
 
 
 @dataclass
 class Marketplace:
-    """Who takes part and how often: the k-th most active student or tutor 1/k as often as the first."""
+    """Who takes part and how often: on a day the k-th most active student or tutor 1/k as often as the first.
+
+    Each day others are active, so that a batch is as uneven as on any day, and in a month all have about as many facts.
+    """
 
     rng: Random
-    students: Sequence[str] = tuple(f"stu_{number:06d}" for number in range(STUDENTS))
-    tutors: Sequence[str] = tuple(f"tut_{number:06d}" for number in range(TUTORS))
-    open_sessions: list[dict[str, Any]] = field(default_factory=list)
-    made: int = 0
+    begin_ms: int
+    facts: int
+    """How many sessions and calls a student has in the time that facts are kept, on average."""
+    batch_size: int
+    students: int = STUDENTS
+    tutors: int = TUTORS
+    within_ms: int = WITHIN_MS
+    """A batch's events happen in this time before it, or in the time since the batch before where that is less."""
+    _completions: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)
+    """When sessions that go on will be completed."""
+    _batches: int = 0
+    _begun: int = 0
+    """How many events have begun by themselves."""
 
     def __post_init__(self) -> None:
-        self._weights = {
-            count: list(accumulate(1 / rank for rank in range(1, count + 1))) for count in (STUDENTS, TUTORS)
-        }
+        self._interval_ms = DAY_MS * self.batch_size / events_a_day(self.facts, self.students)
+        counts = {"stu": self.students, "tut": self.tutors}
+        self._ids = {kind: [f"{kind}_{n:06d}" for n in range(count)] for kind, count in counts.items()}
+        self._weights = {kind: list(accumulate(1 / (n + 1) for n in range(count))) for kind, count in counts.items()}
+        self._day = 0
 
-    def _zipf(self, ids: Sequence[str]) -> str:
-        return self.rng.choices(ids, cum_weights=self._weights[len(ids)])[0]
+    def until(self, end_ms: int) -> Iterator[Sequence[Happened]]:
+        """Yield the next batches up to a moment (epoch ms), each in order of time. The last event's is the batch's."""
+        while (batch_ms := self.begin_ms + round((self._batches + 1) * self._interval_ms)) <= end_ms:
+            self._batches += 1
+            yield self._batch(batch_ms)
 
-    def _number(self) -> int:
-        self.made += 1
-        return self.made
+    def _batch(self, end_ms: int) -> Sequence[Happened]:
+        if end_ms // DAY_MS != self._day:
+            self._day = end_ms // DAY_MS
+            for ids in self._ids.values():
+                self.rng.shuffle(ids)
+        within_ms = min(self.within_ms, round(self._interval_ms))
+        batch: list[Happened] = []
+        while self._completions and self._completions[0][0] <= end_ms and len(batch) < self.batch_size:
+            completed_ms, _, session = heapq.heappop(self._completions)
+            time_ms = max(completed_ms, end_ms - self.rng.randrange(within_ms))
+            batch.append(Happened(time_ms, "session_completed", self._rated(session)))
+        begun = range(self.batch_size - len(batch))
+        batch += [self._begin(end_ms - self.rng.randrange(within_ms)) for _ in begun]
+        return sorted(batch, key=lambda event: event.time_ms)
 
-    def event(self, now_ms: int) -> bytes:
-        """One event of the mix, at most ten minutes old."""
-        (kind,) = self.rng.choices(list(MIX), weights=list(MIX.values()))
-        return _json(kind, now_ms - self.rng.randrange(600 * SECOND_MS), getattr(self, f"_{kind}")())
+    def _begin(self, time_ms: int) -> Happened:
+        self._begun += 1
+        (kind,) = self.rng.choices(list(_BEGINS), weights=list(_BEGINS.values()))
+        if kind != "session_started":
+            return Happened(time_ms, kind, getattr(self, f"_{kind}")())
+        session = self._session()
+        heapq.heappush(self._completions, (time_ms + self.rng.randint(*LASTS_MS), self._begun, session))
+        return Happened(time_ms, kind, {**session, "session_type": "one_on_one", "scheduled_duration_minutes": 60})
 
-    def _session(self, student: str, tutor: str) -> dict[str, Any]:
-        subject = self.rng.choice(SUBJECTS)
+    def _one(self, kind: str) -> str:
+        return self.rng.choices(self._ids[kind], cum_weights=self._weights[kind])[0]
+
+    def _session(self) -> dict[str, Any]:
         return {
-            "session_id": f"ses_{self._number():010d}",
-            "student_id": student,
-            "tutor_id": tutor,
-            "subject": subject,
+            "session_id": f"ses_{self._begun:010d}",
+            "student_id": self._one("stu"),
+            "tutor_id": self._one("tut"),
+            "subject": self.rng.choice(SUBJECTS),
         }
 
     def _rated(self, session: dict[str, Any]) -> dict[str, Any]:
         ratings = {name: self.rng.randint(30, 50) / 10 for name in ("student_rating", "tutor_rating")}
         return {**session, "actual_duration_minutes": 58, **ratings, "completed_successfully": True}
 
-    def _completed(self, student: str, tutor: str) -> dict[str, Any]:
-        return self._rated(self._session(student, tutor))
-
-    def _call(self, student: str) -> dict[str, Any]:
-        return {"call_id": f"call_{self._number():09d}", "student_id": student, "reason": "billing", "resolved": True}
-
-    def _session_started(self) -> dict[str, Any]:
-        session = self._session(self._zipf(self.students), self._zipf(self.tutors))
-        self.open_sessions.append(session)
-        return {**session, "session_type": "one_on_one", "scheduled_duration_minutes": 60}
-
-    def _session_completed(self) -> dict[str, Any]:
-        if not self.open_sessions:
-            self._session_started()
-        return self._rated(self.open_sessions.pop(self.rng.randrange(len(self.open_sessions))))
-
     def _ib_call_logged(self) -> dict[str, Any]:
-        return self._call(self._zipf(self.students))
+        call = {"call_id": f"call_{self._begun:09d}", "student_id": self._one("stu")}
+        return {**call, "reason": "billing", "resolved": True}
 
     def _customer_health_update(self) -> dict[str, Any]:
-        return self.health(self._zipf(self.students))
+        return self._health(self._one("stu"))
 
     def _tutor_availability_updated(self) -> dict[str, Any]:
-        return self.availability(self._zipf(self.tutors))
+        return self._availability(self._one("tut"))
 
     def _supply_demand_update(self) -> dict[str, Any]:
-        return self.balance(self.rng.choice(SUBJECTS), self.rng.choice(REGIONS))
+        return self._balance(self.rng.choice(SUBJECTS), self.rng.choice(REGIONS))
 
-    def past(self, group: int, facts: int, now_ms: int) -> list[tuple[int, bytes]]:
-        """What gives each student of a group as many facts as said, each event with its time, in order of time.
-
-        The group's tutors take all sessions.
-
-        Of a student's facts as many are calls as in the mix.
-        """
-        students, tutors = self.students[group::GROUPS], self.tutors[group::GROUPS]
-        calls = round(facts * MIX["ib_call_logged"] / (MIX["session_started"] + MIX["ib_call_logged"]))
-        events = []
-        for student in students:
-            for number in range(facts):
-                time = now_ms - self.rng.randrange(HOUR_MS, KEPT_MS)
-                kind = "ib_call_logged" if number < calls else "session_completed"
-                payload = self._call(student) if number < calls else self._completed(student, self.rng.choice(tutors))
-                events.append((time, kind, payload))
-        events.sort(key=lambda event: event[0])
-        return [(time, _json(kind, time, payload)) for time, kind, payload in events]
-
-    def registers(self, now_ms: int) -> list[bytes]:
-        """A report of each student, the availability of each tutor, the balance of each subject in each region."""
-        at = now_ms - HOUR_MS
-        return [
-            *(_json("customer_health_update", at, self.health(each)) for each in self.students),
-            *(_json("tutor_availability_updated", at, self.availability(each)) for each in self.tutors),
-            *(_json("supply_demand_update", at, self.balance(s, region)) for s in SUBJECTS for region in REGIONS),
+    def registers(self) -> Sequence[Happened]:
+        """Return a report of each student, the availability of each tutor, the balance of each subject in each region,
+        as they are when the marketplace opens."""
+        payloads = [
+            *(("customer_health_update", self._health(student)) for student in self._ids["stu"]),
+            *(("tutor_availability_updated", self._availability(tutor)) for tutor in self._ids["tut"]),
+            *(("supply_demand_update", self._balance(s, region)) for s in SUBJECTS for region in REGIONS),
         ]
+        return [Happened(self.begin_ms, kind, payload) for kind, payload in payloads]
 
-    def health(self, student: str) -> dict[str, Any]:
+    def _health(self, student: str) -> dict[str, Any]:
         """A report that moves by a few points; a student in ten is near the threshold of a warning."""
         usual = 70 if int(student[-6:]) % 10 == 0 else 85
         return {"student_id": student, "health_score": usual + self.rng.randint(-5, 5), "churn_risk": "low"}
 
-    def availability(self, tutor: str) -> dict[str, Any]:
+    def _availability(self, tutor: str) -> dict[str, Any]:
         return {
             "tutor_id": tutor,
             "available_hours_this_week": self.rng.randint(0, 40),
@@ -137,7 +163,7 @@ class Marketplace:
             "accepts_instant_book": True,
         }
 
-    def balance(self, subject: str, region: str) -> dict[str, Any]:
+    def _balance(self, subject: str, region: str) -> dict[str, Any]:
         return {
             "subject": subject,
             "region": region,
@@ -147,7 +173,3 @@ class Marketplace:
             "supply_score": self.rng.randint(0, 100),
             "balance_status": "high_demand" if self.rng.random() < 0.1 else "balanced",
         }
-
-
-def _json(kind: str, time_ms: int, payload: dict[str, Any]) -> bytes:
-    return json.dumps({"event_type": kind, "timestamp": to_iso(time_ms), "payload": payload}).encode()

@@ -135,6 +135,7 @@ PER_1000: Final = {
     "table_write_units": "of them the table's",
     "index_write_units": "of them the indexes'",
     "state_write_units": "of them the wakes'",
+    "move_write_units": "of them those of moves",
     "read_units": "read units",
     "kilobytes": "kB on the wire",
     "cpu_ms": "CPU, ms",

@@ -34,8 +34,8 @@ def write_units(before: Attributes | None, after: Attributes) -> WriteUnits:
     return WriteUnits(units[metered.TABLE], units.total() - units[metered.TABLE])
 
 
-def wake_units(before: Attributes | None, after: Attributes | None) -> int:
-    """Of one put or delete of a wake: as much as the larger of what was there and what is there now."""
+def state_units(before: Attributes | None, after: Attributes | None) -> int:
+    """Of one put or delete in the internal table: as much as the larger of what was there and what is there now."""
     return max(1, *(ceil_div(size_of(_decoded(item)), metered.KB) for item in (before, after)))
 
 

@@ -10,9 +10,10 @@ from typing import Any, Final
 import polars as pl
 
 from functions.entities import fact_frames
-from functions.entities.absorb import absorb
-from functions.entities.fact_columns import NOTHING, FactColumns
+from functions.entities.absorb import Stored, absorb
+from functions.entities.fact_columns import NOTHING
 from functions.entities.facts import Fact, told
+from functions.entities.tails import NO_TAIL, Head
 from functions.entities.windows import STANDING, measure, run
 
 COLUMNS: Final = (
@@ -41,14 +42,21 @@ def said(entity: int, kind: int, identity: int, time: int, rating: int | None) -
     return entity, told(kind, identity, time, rating=rating)
 
 
+NO_FACTS: Final = Stored(NOTHING, NO_TAIL)
+"""What is stored of an entity at first."""
+_HEAD: Final = Head(other_bytes=500, writes=10)
+"""Of each entity, so that facts move to its tail now and then."""
+
+
 def measured(
-    stored: Sequence[FactColumns], arriving: Mapping[int, Sequence[tuple[int, Fact]]], as_of: int
-) -> tuple[list[FactColumns], list[tuple[Any, ...]]]:
+    stored: Sequence[Stored], arriving: Mapping[int, Sequence[tuple[int, Fact]]], as_of: int
+) -> tuple[list[Stored], list[tuple[Any, ...]]]:
     """Facts merged into the stored ones of these entities: what is then stored, and a row of `COLUMNS` of each."""
-    merged = absorb(stored, {}, arriving, [as_of] * len(stored))
-    if merged.folded_before or merged.unreadable:
+    merged = absorb(stored, arriving, [as_of] * len(stored), lambda _: _HEAD)
+    if merged.unreadable or any(facts.tail.folded_before for facts in merged.facts):
         raise RuntimeError("an entity was folded or could not be read: what is compared must be exact")
-    things = fact_frames.things(merged.facts)
+    parts = [(entity, part) for entity, (recent, tail) in enumerate(merged.facts) for part in (recent, tail.facts)]
+    things = fact_frames.things(parts)
     return merged.facts, run(measure(things, standing(as_of, len(stored))).select(COLUMNS)).rows()
 
 
@@ -56,7 +64,7 @@ class Kept:
     """Facts of many entities in their stored form, as they would be in the table."""
 
     def __init__(self) -> None:
-        self._stored: dict[int, FactColumns] = {}
+        self._stored: dict[int, Stored] = {}
 
     def take(self, given: Iterable[Said], as_of: int) -> tuple[list[int], list[tuple[Any, ...]]]:
         """The entities named, and a row of `COLUMNS` of each."""
@@ -65,7 +73,7 @@ class Kept:
         for record, (entity, fact) in enumerate(given):
             arriving[positions.setdefault(entity, len(positions))].append((record, fact))
         entities = list(positions)
-        facts, rows = measured([self._stored.get(each, NOTHING) for each in entities], arriving, as_of)
+        facts, rows = measured([self._stored.get(each, NO_FACTS) for each in entities], arriving, as_of)
         self._stored.update(zip(entities, facts, strict=True))
         return entities, rows
 

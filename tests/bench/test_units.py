@@ -2,7 +2,7 @@
 
 import base64
 
-from bench.units import page_units, read_units, refused_units, wake_units, write_units
+from bench.units import page_units, read_units, refused_units, state_units, write_units
 
 KEYS = {"entity_id": {"S": "a"}, "entity_type": {"S": "student"}}  # 28 bytes with their names
 SMALL = {**KEYS, "health_score": {"N": "90"}, "sessions_7d": {"N": "1"}}
@@ -31,9 +31,9 @@ def test_a_refused_write_costs_what_is_there() -> None:
     assert refused_units(None) == 1
 
 
-def test_a_wake_costs_by_the_larger_of_before_and_after() -> None:
-    assert wake_units(None, KEYS) == wake_units(KEYS, None) == wake_units(None, None) == 1
-    assert wake_units(with_facts(2_049), KEYS) == wake_units(None, with_facts(2_049)) == 3
+def test_a_wake_or_a_tail_costs_by_the_larger_of_before_and_after() -> None:
+    assert state_units(None, KEYS) == state_units(KEYS, None) == state_units(None, None) == 1
+    assert state_units(with_facts(2_049), KEYS) == state_units(None, with_facts(2_049)) == 3
 
 
 def test_a_page_costs_half_a_unit_for_four_kilobytes_of_all_its_items() -> None:
