@@ -383,7 +383,6 @@ def world(
         stack.enter_context(mock.patch.object(spool, "_FEWEST", _PARTITIONS))
         if most_recent_rows < MOST_RECENT_ROWS:
             stack.enter_context(mock.patch.object(tails, "MOST_RECENT_ROWS", most_recent_rows))
-            stack.enter_context(mock.patch.object(tails, "STAYS_MS", 0))
             stack.enter_context(mock.patch.object(tails, "GOES_ON_MS", 0))
             stack.enter_context(mock.patch.object(absorb, "_LEAST_TO_MOVE", 1))
         if most_rows < MOST_ROWS:

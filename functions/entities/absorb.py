@@ -79,7 +79,7 @@ def absorb(
                 head = head_of(entity)
                 if changed is not None or pays(recent, tail, head):
                     older = tail.facts if changed is None else changed.close()
-                    recent, tail = move(recent, tail._replace(facts=older), head, as_of[entity])
+                    recent, tail = move(recent, tail._replace(facts=older), as_of[entity])
         except UnreadableFacts as error:
             merged.unreadable[entity] = str(error)
             continue

@@ -19,9 +19,6 @@ from functions.model import DAY_MS, HOUR_MS, SECOND_MS, EntityKey, EntityType, c
 MOST_RECENT_ROWS: Final = 500
 MOST_RECENT_BYTES: Final = 16_000
 """Above either, facts move whatever it costs: a head stays small."""
-STAYS_MS: Final = 2 * DAY_MS
-"""Facts that had an event within this time stay in the head while they add no unit to it: completions and late
-duplicates meet them there."""
 GOES_ON_MS: Final = 4 * HOUR_MS
 """A session that began within this time and has not ended may be going on."""
 _UNIT: Final = 1_024
@@ -57,11 +54,6 @@ class Head(NamedTuple):
     writes: int
     """How often the item was written since the last move."""
 
-    @property
-    def room(self) -> int:
-        """How many bytes of facts add no unit to a write of the item."""
-        return max(0, -(self.other_bytes + _FACTS_NAME) % _UNIT)
-
 
 def pays(recent: FactColumns, tail: Tail, head: Head) -> bool:
     """Return whether a move pays: the units that facts have added to writes since the last move have reached its own.
@@ -80,8 +72,10 @@ def _units(size: int) -> int:
     return max(1, ceil_div(size, _UNIT))
 
 
-def move(recent: FactColumns, tail: Tail, head: Head, as_of: int) -> tuple[FactColumns, Tail]:
+def move(recent: FactColumns, tail: Tail, as_of: int) -> tuple[FactColumns, Tail]:
     """Return the head's facts and the tail after a move, the tail folded when it has become too large.
+
+    All facts move but sessions that may be going on. The more room the head has, the later the next move pays.
 
     Parameters
     ----------
@@ -89,8 +83,6 @@ def move(recent: FactColumns, tail: Tail, head: Head, as_of: int) -> tuple[FactC
         The head's facts.
     tail
         With what has changed in it already.
-    head
-        The item that is to be written.
     as_of
         Epoch ms. What has expired by then is dropped.
 
@@ -99,7 +91,7 @@ def move(recent: FactColumns, tail: Tail, head: Head, as_of: int) -> tuple[FactC
     UnreadableFacts
         When a fact refers to a missing name.
     """
-    staying, moving = _parted(recent, head, as_of)
+    staying, moving = _parted(recent, as_of)
     opened = OpenFacts(tail.facts)
     opened.drop(as_of - RETENTION_MS)
     opened.drop_hours(as_of - RETENTION_MS)
@@ -111,28 +103,18 @@ def move(recent: FactColumns, tail: Tail, head: Head, as_of: int) -> tuple[FactC
     return pack(staying, ()), Tail(max(as_of, tail.generation + 1), facts, folded_before)
 
 
-def _parted(recent: FactColumns, head: Head, as_of: int) -> tuple[Sequence[Fact], Sequence[Fact]]:
-    """Part the head's facts into those that stay and those that move: the oldest by their latest event.
+def _parted(recent: FactColumns, as_of: int) -> tuple[Sequence[Fact], Sequence[Fact]]:
+    """Part the head's facts into those that stay and those that move.
 
-    A session that may be going on stays whether there is room or not: its end would soon change the tail.
+    A session that may be going on stays: its end would soon change the tail. The latest stay if there are very many.
     """
     newest_first = sorted(facts_of(recent), key=lambda fact: (fact.last, fact.kind, fact.id), reverse=True)
-    most = MOST_RECENT_ROWS // 2
-    room = _fitting([fact for fact in newest_first[:most] if fact.last > as_of - STAYS_MS], head.room)
     staying: list[Fact] = []
     moving: list[Fact] = []
     for fact in newest_first:
-        stays = len(staying) < room or (len(staying) < most and _may_go_on(fact, as_of))
+        stays = len(staying) < MOST_RECENT_ROWS // 2 and _may_go_on(fact, as_of)
         (staying if stays else moving).append(fact)
     return staying, moving
-
-
-def _fitting(facts: Sequence[Fact], room: int) -> int:
-    """Return how many of these facts, from the first, take no more bytes than there are."""
-    number = len(facts)
-    while number and (size := len(pack(facts[:number], ()).blob)) > room:
-        number -= max(1, (size - room) * number // size)
-    return number
 
 
 def _may_go_on(fact: Fact, as_of: int) -> bool:
