@@ -196,9 +196,12 @@ class _Commit:
         }
 
     def _in_order(self, notifying: Sequence[int]) -> tuple[dict[int, Write], dict[int, Write]]:
-        """Part the planned writes: whole calls that hold all entities with notifications, and the rest."""
+        """Part the planned writes: whole calls that hold all entities with notifications, and the rest.
+
+        Moves come last in each part, so that most batches make them in one transaction.
+        """
         writes = {entity: write for entity, write in self._planned.writes.items() if entity not in self.failed}
-        order = sorted(writes, key=lambda entity: not self.after[entity].alerts.outbox)
+        order = sorted(writes, key=lambda entity: (not self.after[entity].alerts.outbox, writes[entity].moves))
         first = len(order)
         if notifying:
             first = ceil_div(sum(entity in writes for entity in notifying), STATEMENTS_A_WRITE) * STATEMENTS_A_WRITE
