@@ -130,6 +130,32 @@ def test_wakes_are_put_deleted_and_found_by_lane_and_moment(endpoint: Endpoint) 
         )
 
 
+def test_a_transaction_writes_all_or_nothing_and_costs_double(endpoint: Endpoint) -> None:
+    dynamodb = client(endpoint, "dynamodb")
+    tail = {"pk": {"S": "tail#student#stu_1"}, "sk": {"S": "facts"}, "facts": {"B": bytes(1_500)}}
+
+    def move(version: str, **condition: Any) -> None:
+        item = {"TableName": TABLE, "Item": ITEM | {"version": {"N": version}}, **condition}
+        dynamodb.transact_write_items(TransactItems=[{"Put": item}, {"Put": {"TableName": STATE, "Item": tail}}])
+
+    of_version = {"ConditionExpression": "version = :version", "ExpressionAttributeValues": {":version": {"N": "1"}}}
+    with pytest.raises(ClientError) as refused:
+        move("2", **of_version)
+    assert refused.value.response["CancellationReasons"] == [{"Code": "ConditionalCheckFailed"}, {"Code": "None"}]
+    assert endpoint.items_of(STATE) == []
+    move("1", ConditionExpression="attribute_not_exists(entity_id)")
+    move("2", **of_version)
+    with pytest.raises(ClientError, match="TransactionCanceledException"):
+        move("3", ConditionExpression="attribute_not_exists(entity_id)")
+    assert [item["version"] for item in endpoint.items_of(TABLE)] == [{"N": "2"}]
+    assert len(endpoint.items_of(STATE)) == 1
+    usage = endpoint.used()
+    assert (usage.calls, usage.moves, usage.items_written) == ({"TransactWriteItems": 4}, 2, 2)
+    assert usage.move_write_units == usage.write_units == 2 * 2 * (1 + 2)
+    with pytest.raises(ClientError, match="ConditionExpression"):
+        move("3", ConditionExpression="version > :version")
+
+
 def test_the_number_of_lanes_is_put_and_read(endpoint: Endpoint) -> None:
     dynamodb = client(endpoint, "dynamodb")
     lanes = {"pk": {"S": "lanes"}, "sk": {"S": "most"}}

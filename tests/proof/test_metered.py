@@ -4,7 +4,7 @@ from typing import Any
 
 from components.metrics_store import MetricsStore
 from functions.entities.attribute_values import size_of
-from proof.metered import INDEXES, READ, STATE, TABLE, MeteredAws, write_units
+from proof.metered import INDEXES, MOVE, QUERY, READ, STATE, TABLE, MeteredAws, write_units
 from tests.helpers.recorded_program import record
 
 _SMALL: dict[str, Any] = {
@@ -41,6 +41,28 @@ def test_an_index_of_keys_bills_nothing_while_its_key_stays_and_two_writes_when_
     assert write_units(_SMALL, keyless) == write_units(keyless, _SMALL) == {TABLE: 1, "EntityTypeHealthIndex": 1}
 
 
+def test_an_index_of_all_attributes_bills_a_write_for_any_change_and_two_for_its_key() -> None:
+    indexes = {"LastUpdatedIndex": ("entity_type", "last_updated"), **INDEXES}
+
+    def units(after: dict[str, Any]) -> dict[str, int]:
+        return dict(write_units(_SMALL, after, indexes, keys_only=False))
+
+    assert units(_SMALL) == {TABLE: 1}
+    assert units({**_SMALL, "sessions_7d": {"N": "4"}}) == {TABLE: 1, **dict.fromkeys(indexes, 1)}
+    later = {**_SMALL, "last_updated": {"S": "2026-11-23T10:01:00.000Z"}}
+    assert units(later) == {TABLE: 1, "LastUpdatedIndex": 2, "EntityTypeHealthIndex": 1}
+
+
+def test_a_move_bills_item_and_tail_double_and_the_index_once() -> None:
+    aws = MeteredAws()
+    key = {"pk": {"S": "tail#student#stu_1"}, "sk": {"S": "facts"}}
+    tail = {"TableName": "state", "Item": {**key, "facts": {"B": bytes(3_000)}}}
+    item = {"TableName": "metrics", "Item": _SMALL, "ConditionExpression": "attribute_not_exists(entity_id)"}
+    aws.client("dynamodb").transact_write_items(TransactItems=[{"Put": item}, {"Put": tail}])
+    assert aws.units == {MOVE: 2 * (1 + 3), "EntityTypeHealthIndex": 1}
+    assert aws.written == 1
+
+
 def test_a_write_bills_the_larger_of_both_sizes() -> None:
     large = {**_SMALL, "facts": {"B": bytes(5_120)}}
     assert write_units(large, _SMALL)[TABLE] == write_units(_SMALL, large)[TABLE] == 6
@@ -70,15 +92,7 @@ def test_wakes_bill_the_internal_table_by_the_larger_of_before_and_after() -> No
     assert units({"DeleteRequest": {"Key": key}}) == 1
 
 
-def test_a_move_is_billed_double_but_for_the_index() -> None:
-    aws = MeteredAws()
-    tail = {"pk": {"S": "tail#student#stu_1"}, "sk": {"S": "facts"}, "facts": {"B": bytes(1_500)}}
-    puts = ({"TableName": "metrics", "Item": {**_SMALL, "version": {"N": "1"}}}, {"TableName": "state", "Item": tail})
-    aws.client("dynamodb").transact_write_items(TransactItems=[{"Put": put} for put in puts])
-    assert aws.units == {TABLE: 2, **dict.fromkeys(INDEXES, 1), STATE: 2 * 2}
-
-
-def test_each_page_of_a_query_bills_four_kilobytes_a_unit_and_one_at_least() -> None:
+def test_a_query_bills_each_four_kilobytes_and_one_step_at_least() -> None:
     aws = MeteredAws()
     dynamodb = aws.client("dynamodb")
 
@@ -90,7 +104,8 @@ def test_each_page_of_a_query_bills_four_kilobytes_a_unit_and_one_at_least() -> 
         }
         for _ in dynamodb.get_paginator("query").paginate(TableName="state", **query):
             pass
-        return aws.units[READ]
+        assert set(aws.units) == {QUERY}
+        return aws.units[QUERY]
 
     assert units() == 1
     key = {"pk": {"S": "wake#0"}, "sk": {"S": "1"}}
