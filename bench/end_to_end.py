@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any, Final
 
-from bench.endpoint import Usage
 from bench.progress import Progress
 from bench.rig import Rig, invoke, rig
+from bench.store import Usage
 from bench.worker import STATE_TABLE, TABLE, Worker
 from bench.workload import BATCHES, LARGE, ROTATING, Population, Told, batches, named
 from functions.model import ceil_div

@@ -21,8 +21,9 @@ from typing import Any, Final, Self
 import msgspec
 import polars as pl
 
-from bench.endpoint import Endpoint, Item
+from bench.endpoint import Endpoint
 from bench.progress import Progress
+from bench.store import Item
 from bench.worker import TABLE, Worker, environment
 from bench.workload import DAY_MS, NOW
 from functions.entities.fact_columns import FACTS, NOTHING, FactColumns, assemble, table

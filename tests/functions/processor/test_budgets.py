@@ -12,7 +12,8 @@ from typing import Any, Final
 import pytest
 from polars import LazyFrame
 
-from bench.endpoint import Endpoint, Usage
+from bench.endpoint import Endpoint
+from bench.store import Usage
 from bench.workload import Population, Told, Workload, delivery, named
 from functions.aws import clock, table
 from functions.processor import handler
