@@ -10,7 +10,7 @@ from typing import Any, Final
 import polars as pl
 
 from functions.entities import alerts, fact_frames, registers, totals, wakes
-from functions.entities.absorb import Stored, absorb
+from functions.entities.absorb import Merged, Stored, absorb
 from functions.entities.alerts import AlertRules, EntityFigures
 from functions.entities.arrivals import Arrivals
 from functions.entities.attribute_values import Attributes, differs, size_of
@@ -128,22 +128,13 @@ def plan(
         With a write for each entity that changes in more than its time: a merge that changes nothing writes nothing.
     """
     as_of = [max(now_ms, state.as_of) for state in states]
-    stored = [Stored(state.facts, state.tail) for state in states]
-    merged = absorb(stored, arrivals.facts, as_of, lambda entity: _head(states[entity]))
-    registers_now, rejections = _merge_registers(states, arrivals)
-    for entity, record in merged.too_late:
-        rejections.setdefault(entity, []).append(
-            _too_late(record, arrivals.keys[entity], states[entity].tail.folded_before or 0)
-        )
-    parts = [(entity, part) for entity, (recent, tail) in enumerate(merged.facts) for part in (recent, tail.facts)]
-    measured = run(measure(fact_frames.things(parts), _standing(states, registers_now, as_of)))
+    merged, registers_now, rejections = _merge(states, arrivals, as_of)
+    measured = _measure(states, merged.facts, registers_now, as_of)
 
-    after: list[State] = []
     writes: dict[int, Write] = {}
     due: dict[int, frozenset[int]] = {}
-    for entity, (before, figures) in enumerate(zip(states, measured.iter_rows(named=True), strict=True)):
+    for entity, (before, figures) in enumerate(zip(states, measured, strict=True)):
         if entity in merged.unreadable:
-            after.append(before)
             continue
         news = merged.news.get(entity, ())
         state = replace(
@@ -158,20 +149,42 @@ def plan(
         exists = before.version or arrivals.has_news_of(entity)
         if exists and write.changes_more_than(WHEN_WRITTEN if news else _NO_REASON_WITHOUT_NEWS):
             writes[entity] = write
-            after.append(write.after)
             moments = _moments(before, write.after, news, now_ms, rules)
-        else:
-            after.append(before)
-            if not arrivals.has_news_of(entity):
-                moments = _later_reminder(before, now_ms, rules)
+        elif not arrivals.has_news_of(entity):
+            moments = _later_reminder(before, now_ms, rules)
         if dues := frozenset(rules.rhythm.next_roll(max(moment, earliest_wake_ms)) for moment in moments):
             due[entity] = dues
+    after = [writes[entity].after if entity in writes else state for entity, state in enumerate(states)]
     return Plan(after, writes, rejections, merged.repeated, merged.unreadable, due)
 
 
 _NO_REASON_WITHOUT_NEWS: Final = WHEN_WRITTEN | {"facts", "tail", "moved"}
 """Attributes that are no reason to write an item when no fact is news: some facts have expired, and count nowhere, or
 would move to the tail, which can wait."""
+
+
+def _merge(
+    states: Sequence[State], arrivals: Arrivals, as_of: Sequence[int]
+) -> tuple[Merged, list[Mapping[str, Register]], dict[int, list[Rejection]]]:
+    """Merge what arrived with the states. Return the facts, each entity's registers, and what had to be refused."""
+    stored = [Stored(state.facts, state.tail) for state in states]
+    merged = absorb(stored, arrivals.facts, as_of, lambda entity: _head(states[entity]))
+    registers_now, rejections = _merge_registers(states, arrivals)
+    for entity, record in merged.too_late:
+        rejection = _too_late(record, arrivals.keys[entity], states[entity].tail.folded_before or 0)
+        rejections.setdefault(entity, []).append(rejection)
+    return merged, registers_now, rejections
+
+
+def _measure(
+    states: Sequence[State],
+    facts: Sequence[Stored],
+    registers_now: Sequence[Mapping[str, Register]],
+    as_of: Sequence[int],
+) -> Iterator[dict[str, Any]]:
+    """Yield each entity's figures, named as in `windows.MEASURED`."""
+    parts = [(entity, part) for entity, (recent, tail) in enumerate(facts) for part in (recent, tail.facts)]
+    return run(measure(fact_frames.things(parts), _standing(states, registers_now, as_of))).iter_rows(named=True)
 
 
 def _with_facts(before: State, facts: Stored, news: Sequence[NewFact], as_of: int) -> State:

@@ -123,7 +123,6 @@ def always_moving() -> Iterator[None]:
     """Facts move to the tail in every write with news, few and new ones too."""
     with (
         mock.patch.object(tails, "MOST_RECENT_ROWS", 0),
-        mock.patch.object(tails, "STAYS_MS", 0),
         mock.patch.object(absorb, "_LEAST_TO_MOVE", 1),
     ):
         yield

@@ -10,6 +10,7 @@ import pytest
 from functions.aws import clients, parallel
 from functions.aws import codec as codec_module
 from functions.aws.deadline import Deadline
+from functions.aws.state_table import StateTable
 from functions.aws.table import MetricsTable
 from functions.model import EntityKey
 from proof.invocation import nothing_kept
@@ -39,7 +40,7 @@ def test_a_client_is_made_once_for_all_threads(made: list[str]) -> None:
 
 def test_what_only_reads_makes_no_client_of_another_service(made: list[str]) -> None:
     with nothing_kept():
-        MetricsTable("metrics").read([EntityKey("student", "stu_1")], Deadline(lambda: 120_000))
+        MetricsTable("metrics", StateTable("state")).read([EntityKey("student", "stu_1")], 0, Deadline(lambda: 120_000))
     assert made == ["dynamodb"]
 
 

@@ -13,6 +13,7 @@ from functions.entities.facts import FAILURE, SESSION, SUCCESS, UNKNOWN, told
 from functions.entities.item import State, attributes_of, parse, parse_outbox, public_metrics
 from functions.entities.open_facts import pack
 from functions.entities.registers import FirstSession, Register
+from functions.entities.tails import Tail
 from functions.entities.totals import Totals
 from functions.model import DAY_MS, EntityKey, to_iso
 from tests.helpers.deployment import NOW
@@ -199,12 +200,12 @@ CASES: dict[str, tuple[State, Attributes]] = {
         },
     ),
     "facts": (
-        state("tutor", facts=FACTS, folded_before=NOW - 1),
-        SESSIONS
-        | {
-            "facts": {"B": FACTS.blob},
-            "folded_before": {"N": str(NOW - 1)},
-        },
+        state("tutor", facts=FACTS),
+        SESSIONS | {"facts": {"B": FACTS.blob}},
+    ),
+    "facts beside a tail": (
+        state("tutor", facts=FACTS, tail=Tail(NOW - 1, FACTS, NOW - DAY_MS), moved=5),
+        SESSIONS | {"facts": {"B": FACTS.blob}, "tail": {"N": str(NOW - 1)}, "moved": {"N": "5"}},
     ),
     "a subject of which only a rollup knows": (
         state("subject", totals=Totals(NOW - 1, FIGURES_OF_SUBJECT, 4, 2.5, 12.3)),
@@ -281,12 +282,12 @@ def test_an_item_has_exactly_these_attributes(state: State, attributes: Attribut
 @pytest.mark.parametrize("state", [case[0] for case in CASES.values()], ids=list(CASES))
 def test_a_stored_item_comes_back_as_it_was(state: State) -> None:
     attributes = stored(state)
-    assert parse(attributes) == replace(state, stored=attributes)
+    assert parse(attributes, state.tail) == replace(state, stored=attributes)
 
 
 @pytest.mark.parametrize("unsent", [(), UNSENT])
 def test_what_is_pending_is_read_from_its_attributes_alone(unsent: tuple[Notification, ...]) -> None:
-    attributes = stored(state("student", alerts=Alerts({}, {}, unsent)), due_at=5)
+    attributes = stored(state("student", alerts=Alerts({}, {}, unsent)))
     assert parse_outbox({name: attributes[name] for name in attributes.keys() & {"outbox"}}) == unsent
 
 

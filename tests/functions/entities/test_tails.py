@@ -20,7 +20,6 @@ from functions.entities.tails import (
     MOST_RECENT_BYTES,
     MOST_RECENT_ROWS,
     NO_TAIL,
-    STAYS_MS,
     Head,
     Tail,
     ends_ms,
@@ -38,10 +37,7 @@ from tests.helpers.deployment import NOW
 from tests.helpers.frames import KEEPS, MOVES, Row, Taken, many, take, things
 from tests.helpers.frames import told as row
 
-ROOMY = Head(other_bytes=1_100, writes=0)
-"""A head with room for 900 bytes of facts."""
-FULL = Head(other_bytes=1_019, writes=0)
-"""A head in which any fact begins another unit."""
+NEVER_WRITTEN = Head(other_bytes=1_100, writes=0)
 TWO_WEEKS = 14 * DAY_MS
 
 
@@ -60,15 +56,12 @@ def ids(part: FactColumns) -> set[int]:
 # -- when facts move --------------------------------------------------------------------------------------------------
 
 
-def test_a_head_has_room_for_what_adds_no_unit_to_its_writes() -> None:
-    """DynamoDB counts the name of the attribute too: `facts`."""
-    assert [Head(size, 0).room for size in (500, 1_018, 1_019, 1_020, 1_024, 2_000)] == [519, 1, 0, 1_023, 1_019, 43]
-
-
 def test_facts_that_add_no_unit_never_move() -> None:
+    """DynamoDB counts the name of the attribute too: `facts`."""
     recent = pack(calls(30, first=LARGE), ())
-    assert len(recent.blob) <= Head(500, 0).room
-    assert not pays(recent, NO_TAIL, Head(500, writes=1_000_000))
+    fits = 1_024 - len("facts") - len(recent.blob)
+    assert not pays(recent, NO_TAIL, Head(fits, writes=1_000_000))
+    assert pays(recent, NO_TAIL, Head(fits + 1, writes=1_000_000))
 
 
 @pytest.mark.parametrize(
@@ -97,8 +90,8 @@ def test_facts_that_add_several_units_move_so_much_sooner() -> None:
 
 
 def test_many_facts_move_whatever_it_costs() -> None:
-    assert not pays(pack(calls(MOST_RECENT_ROWS), ()), NO_TAIL, ROOMY)
-    assert pays(pack(calls(MOST_RECENT_ROWS + 1), ()), NO_TAIL, ROOMY)
+    assert not pays(pack(calls(MOST_RECENT_ROWS), ()), NO_TAIL, NEVER_WRITTEN)
+    assert pays(pack(calls(MOST_RECENT_ROWS + 1), ()), NO_TAIL, NEVER_WRITTEN)
 
 
 def test_long_names_make_facts_move_whatever_it_costs() -> None:
@@ -106,41 +99,11 @@ def test_long_names_make_facts_move_whatever_it_costs() -> None:
         return pack((told(SESSION, each, NOW - each, subject=f"{each:0100}") for each in range(count)), ())
 
     few = MOST_RECENT_BYTES // 150
-    assert not pays(named(few // 2), NO_TAIL, ROOMY)
-    assert pays(named(2 * few), NO_TAIL, ROOMY)
+    assert not pays(named(few // 2), NO_TAIL, NEVER_WRITTEN)
+    assert pays(named(2 * few), NO_TAIL, NEVER_WRITTEN)
 
 
 # -- which move -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("names", [(), ("algebra", "biology"), tuple(f"subject {number}" for number in range(40))])
-def test_what_is_new_stays_while_there_is_room_and_the_rest_moves(names: tuple[str, ...]) -> None:
-    """A unit that is exceeded by a few bytes costs as much as a whole one."""
-    facts = [
-        fact._replace(kind=SESSION, rating=1, rating_time=fact.last)
-        if not names
-        else told(SESSION, fact.id, fact.time, rating=1, subject=names[fact.id % len(names)])
-        for fact in calls(120, first=LARGE, step=HOUR_MS // 3)
-    ]
-    room = Head(400, 0).room
-    stays, tail = move(pack(facts, ()), NO_TAIL, Head(400, 0), NOW)
-    kept = stays.facts.rows
-    assert list(facts_of(stays)) == sorted(facts[:kept], key=lambda fact: fact.time)
-    assert ids(tail.facts) == {fact.id for fact in facts[kept:]}
-    assert len(stays.blob) <= room < len(pack(facts[: kept + 2], ()).blob)
-    assert kept > 10
-
-
-def test_what_is_older_than_two_days_moves_though_there_is_room() -> None:
-    facts = [told(CALL, 1, NOW - STAYS_MS), told(CALL, 2, NOW - STAYS_MS + 1)]
-    stays, tail = move(pack(facts, ()), NO_TAIL, ROOMY, NOW)
-    assert (ids(stays), ids(tail.facts)) == ({2}, {1})
-
-
-def test_the_latest_event_says_how_old_a_fact_is() -> None:
-    facts = [told(CALL, 1, NOW - TWO_WEEKS)._replace(last=NOW), told(CALL, 2, NOW - TWO_WEEKS)]
-    stays, tail = move(pack(facts, ()), NO_TAIL, ROOMY, NOW)
-    assert (ids(stays), ids(tail.facts)) == ({1}, {2})
 
 
 @pytest.mark.parametrize(
@@ -154,14 +117,14 @@ def test_the_latest_event_says_how_old_a_fact_is() -> None:
     ],
     ids=["begun lately", "begun long ago", "ended", "rated", "a call"],
 )
-def test_a_session_that_may_be_going_on_stays_though_there_is_no_room(fact: Fact, stays: bool) -> None:
-    recent, tail = move(pack([fact], ()), NO_TAIL, FULL, NOW)
+def test_a_session_that_may_be_going_on_stays_and_all_else_moves(fact: Fact, stays: bool) -> None:
+    recent, tail = move(pack([fact], ()), NO_TAIL, NOW)
     assert (ids(recent), ids(tail.facts)) == (({1}, set()) if stays else (set(), {1}))
 
 
 def test_of_sessions_that_may_be_going_on_no_more_stay_than_half_of_what_a_head_may_have() -> None:
     begun = [told(SESSION, each, NOW - each) for each in range(MOST_RECENT_ROWS + 1)]
-    recent, tail = move(pack(begun, ()), NO_TAIL, FULL, NOW)
+    recent, tail = move(pack(begun, ()), NO_TAIL, NOW)
     assert ids(recent) == set(range(MOST_RECENT_ROWS // 2))
     assert tail.facts.facts.rows == MOST_RECENT_ROWS // 2 + 1
 
@@ -171,14 +134,14 @@ def test_of_sessions_that_may_be_going_on_no_more_stay_than_half_of_what_a_head_
 
 def test_moved_facts_join_those_that_are_there() -> None:
     tail = Tail(NOW - DAY_MS, pack(calls(3, first=100, latest=NOW - TWO_WEEKS), ()))
-    recent, after = move(pack(calls(3), ()), tail, FULL, NOW)
+    recent, after = move(pack(calls(3), ()), tail, NOW)
     assert recent == NOTHING
     assert ids(after.facts) == {1, 2, 3, 100, 101, 102}
 
 
 @given(st.integers(0, 2 * NOW), st.integers(0, 2 * NOW))
 def test_a_generation_is_the_moment_of_the_move_and_grows_always(generation: int, as_of: int) -> None:
-    _, after = move(pack(calls(1), ()), Tail(generation), FULL, as_of)
+    _, after = move(pack(calls(1), ()), Tail(generation), as_of)
     assert after.generation > generation
     assert after.generation in (as_of, generation + 1)
     assert after.generation >= as_of
@@ -190,20 +153,20 @@ def test_what_has_expired_leaves_in_a_move_to_the_millisecond() -> None:
     hour = expired // HOUR_MS * HOUR_MS
     hours = [Hour(hour, CALL, 3, 0, 0), Hour(hour + HOUR_MS, CALL, 4, 0, 0)]
     tail = Tail(1, pack(facts_of(facts), hours), folded_before=expired)
-    _, after = move(pack(calls(1, first=9), ()), tail, FULL, NOW)
+    _, after = move(pack(calls(1, first=9), ()), tail, NOW)
     assert ids(after.facts) == {2, 9}
     assert list(hours_of(after.facts)) == hours[1:]
     assert after.folded_before == expired
-    _, before = move(pack(calls(1, first=9), ()), tail, FULL, hour + RETENTION_MS - 1)
+    _, before = move(pack(calls(1, first=9), ()), tail, hour + RETENTION_MS - 1)
     assert list(hours_of(before.facts)) == hours
 
 
 def test_a_tail_that_has_become_too_large_is_folded_and_the_head_is_not() -> None:
     tail = Tail(1, pack(calls(MOST_ROWS, first=1_000, latest=NOW - 3 * DAY_MS, step=HOUR_MS // 2), ()))
-    stays = calls(5, latest=NOW)
-    moves = told(CALL, 50, NOW - STAYS_MS)
-    recent, after = move(pack([*stays, moves], ()), tail, ROOMY, NOW)
-    assert ids(recent) == {fact.id for fact in stays}
+    going_on = [told(SESSION, each, NOW - each) for each in range(5)]
+    moves = told(CALL, 50, NOW - DAY_MS)
+    recent, after = move(pack([*going_on, moves], ()), tail, NOW)
+    assert ids(recent) == {fact.id for fact in going_on}
     assert after.facts.facts.rows == ROWS_AFTER_FOLD
     assert after.folded_before == min(fact.last for fact in facts_of(after.facts))
     assert sum(hour.weight for hour in hours_of(after.facts)) == MOST_ROWS + 1 - ROWS_AFTER_FOLD
@@ -212,16 +175,16 @@ def test_a_tail_that_has_become_too_large_is_folded_and_the_head_is_not() -> Non
 
 def test_a_tail_that_is_not_too_large_keeps_its_edge() -> None:
     tail = Tail(1, NOTHING, folded_before=NOW - DAY_MS)
-    assert move(pack(calls(1), ()), tail, FULL, NOW)[1].folded_before == NOW - DAY_MS
+    assert move(pack(calls(1), ()), tail, NOW)[1].folded_before == NOW - DAY_MS
 
 
 def test_a_damaged_head_or_tail_is_not_moved() -> None:
     sound = pack([told(SESSION, 1, NOW - DAY_MS, rating=0, subject="algebra")], ())
     torn = read(sound.blob.replace(b"algebra\xff", b""))
     with pytest.raises(UnreadableFacts, match="facts refer to name 1 of 0"):
-        move(torn, NO_TAIL, FULL, NOW)
+        move(torn, NO_TAIL, NOW)
     with pytest.raises(UnreadableFacts, match="facts refer to name 1 of 0"):
-        move(pack([told(SESSION, 2, NOW - DAY_MS, rating=0, subject="biology")], ()), Tail(1, torn), FULL, NOW)
+        move(pack([told(SESSION, 2, NOW - DAY_MS, rating=0, subject="biology")], ()), Tail(1, torn), NOW)
 
 
 # -- taking in --------------------------------------------------------------------------------------------------------
@@ -238,9 +201,10 @@ def test_a_late_event_that_changes_a_fact_in_the_tail_changes_it_there(divided: 
     ((recent, tail),) = divided.stored
     late = take(divided, [row(NOW - 8 * DAY_MS, 3, subject="biology")], head=KEEPS)
     ((after_recent, after_tail),) = late.stored
-    assert ids(after_tail.facts) == ids(tail.facts) == set(range(1, 51))
+    assert ids(tail.facts) == set(range(1, 51))
+    assert (ids(recent), ids(after_recent)) == ({90}, set()), "the transaction is a move, of all facts that are ripe"
+    assert ids(after_tail.facts) == {*range(1, 51), 90}
     assert after_tail.generation == NOW + 1
-    assert after_recent == recent
     (news,) = late.news[0]
     assert (news.fact.time, news.fact.subject) == (NOW - 8 * DAY_MS, "biology")
     assert news.known is not None
@@ -382,7 +346,7 @@ def test_a_wake_is_not_a_tail() -> None:
 
 def test_a_tail_ends_a_day_after_all_that_a_move_at_its_generation_can_have_moved_has_expired() -> None:
     ahead = NOW + 10 * 60 * SECOND_MS  # as far as an event may be ahead of the clock
-    _, tail = move(pack([told(CALL, 1, ahead)], ()), NO_TAIL, FULL, NOW)
+    _, tail = move(pack([told(CALL, 1, ahead)], ()), NO_TAIL, NOW)
     assert ends_ms(tail.generation) == NOW + RETENTION_MS + DAY_MS
     assert ends_ms(tail.generation) > ahead + RETENTION_MS
 

@@ -88,6 +88,7 @@ def test_it_emits_metrics(deployment: Deployment, capsys: pytest.CaptureFixture[
         "FailedRecords": (0, "Count"),
         "EntitiesWritten": (2, "Count"),  # the student, and once more to empty the outbox
         "Conflicts": (0, "Count"),
+        "TransactionsCancelled": (0, "Count"),
         "AlertsSent": (1, "Count"),
         "AlertsSent[alert_type=low_health_score]": (1, "Count"),
         "BatchLag": (5_000, "Milliseconds"),
