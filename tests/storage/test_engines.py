@@ -371,16 +371,11 @@ def test_a_transaction_with_too_large_an_item_writes_nothing_and_fails(engine: E
 
 
 @ON_SERVERS
-@pytest.mark.parametrize(("kib", "fits"), [(116, True), (170, False)])
-def test_as_many_moves_as_are_in_one_transaction_fit_into_it_at_their_largest(
-    engine: Engine, kib: int, fits: bool
-) -> None:
-    """An item and its tail have less than 116 KiB together; a transaction takes 4 MiB."""
+def test_moves_of_more_than_4_mb_are_taken(engine: Engine) -> None:
     names = [f"stu_{number:02}" for number in range(25)]
-    writes = [larger(write, {"padding": {"B": bytes(kib * KIB)}}) for write in moving(engine, *names)]
-    written = engine.metrics_table.write(writes, deadline())
-    assert list(written.failed) == ([] if fits else list(range(25)))
-    assert versions(engine, *names) == [(1, True) if fits else (0, False)] * 25
+    writes = [larger(write, {"padding": {"S": "x" * 170 * KIB}}) for write in moving(engine, *names)]
+    assert engine.metrics_table.write(writes, deadline()) == Written()
+    assert versions(engine, *names) == [(1, True)] * 25
 
 
 def test_the_longest_id_has_an_item_a_tail_and_a_wake(engine: Engine) -> None:
