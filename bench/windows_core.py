@@ -44,7 +44,7 @@ def said(entity: int, kind: int, identity: int, time: int, rating: int | None) -
 
 NO_FACTS: Final = Stored(NOTHING, NO_TAIL)
 """What is stored of an entity at first."""
-_HEAD: Final = Head(other_bytes=500, writes=10)
+_HEAD: Final = Head({"a": {"S": "x" * 499}}, writes=10)
 """Of each entity, so that facts move to its tail now and then."""
 
 
@@ -52,7 +52,7 @@ def measured(
     stored: Sequence[Stored], arriving: Mapping[int, Sequence[tuple[int, Fact]]], as_of: int
 ) -> tuple[list[Stored], list[tuple[Any, ...]]]:
     """Facts merged into the stored ones of these entities: what is then stored, and a row of `COLUMNS` of each."""
-    merged = absorb(stored, arriving, [as_of] * len(stored), lambda _: _HEAD)
+    merged = absorb(stored, arriving, [as_of] * len(stored), [_HEAD] * len(stored))
     if merged.unreadable or any(facts.tail.folded_before for facts in merged.facts):
         raise RuntimeError("an entity was folded or could not be read: what is compared must be exact")
     parts = [(entity, part) for entity, (recent, tail) in enumerate(merged.facts) for part in (recent, tail.facts)]

@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Final, NamedTuple
@@ -50,7 +50,7 @@ def absorb(
     stored: Sequence[Stored],
     arriving: Mapping[int, Sequence[Arrived]],
     as_of: Sequence[int],
-    head_of: Callable[[int], Head],
+    heads: Sequence[Head],
 ) -> Merged:
     """Join arriving facts with the stored ones, drop what is past retention, and move facts to the tail where it pays.
 
@@ -62,8 +62,8 @@ def absorb(
         By entity, in any order; several of one thing where several events tell of it.
     as_of
         Epoch ms, of each entity.
-    head_of
-        Gives an entity's head, which decides whether facts move.
+    heads
+        Of each entity: what decides whether its facts move.
     """
     merged = Merged(list(stored))
     for entity, facts in enumerate(stored):
@@ -75,11 +75,9 @@ def absorb(
             taken = _take(facts, arrived, cutoff)
             recent, tail = taken.recent.close(), facts.tail
             changed = taken.changed_in_tail
-            if changed is not None or len(recent.blob) >= _LEAST_TO_MOVE:
-                head = head_of(entity)
-                if changed is not None or pays(recent, tail, head):
-                    older = tail.facts if changed is None else changed.close()
-                    recent, tail = move(recent, tail._replace(facts=older), as_of[entity])
+            if changed is not None or (len(recent.blob) >= _LEAST_TO_MOVE and pays(recent, tail, heads[entity])):
+                older = tail.facts if changed is None else changed.close()
+                recent, tail = move(recent, tail._replace(facts=older), as_of[entity])
         except UnreadableFacts as error:
             merged.unreadable[entity] = str(error)
             continue

@@ -13,11 +13,12 @@ from functions.entities import alerts, fact_frames, registers, totals, wakes
 from functions.entities.absorb import Merged, Stored, absorb
 from functions.entities.alerts import AlertRules, EntityFigures
 from functions.entities.arrivals import Arrivals
-from functions.entities.attribute_values import Attributes, differs, size_of
+from functions.entities.attribute_values import Attributes, differs
 from functions.entities.facts import SESSION, NewFact
 from functions.entities.item import WHEN_WRITTEN, State, attributes_of, public_metrics, with_outbox
 from functions.entities.registers import REPORTED, FirstSession, Register
 from functions.entities.tails import Head
+from functions.entities.totals import Totals
 from functions.entities.wakes import Rhythm, Wake
 from functions.entities.windows import STANDING, measure, run
 from functions.model import EntityKey, Rejection, to_iso
@@ -137,12 +138,8 @@ def plan(
         if entity in merged.unreadable:
             continue
         news = merged.news.get(entity, ())
-        state = replace(
-            _with_facts(before, merged.facts[entity], news, as_of[entity]),
-            registers=registers_now[entity],
-            totals=totals.newest(before.totals, arrivals.totals.get(entity)),
-            alerts=alerts.without(before.alerts, sent) if sent else before.alerts,
-        )
+        arrived = arrivals.totals.get(entity)
+        state = _merged_state(before, merged.facts[entity], news, registers_now[entity], arrived, as_of[entity], sent)
         write = Write.of(before, _finish(before, state, figures, rules, has_news=bool(news)))
         moments: Iterable[int] = ()
         # Do not recreate an item that was deleted after a wake named it.
@@ -152,7 +149,7 @@ def plan(
             moments = _moments(before, write.after, news, now_ms, rules)
         elif not arrivals.has_news_of(entity):
             moments = _later_reminder(before, now_ms, rules)
-        if dues := frozenset(rules.rhythm.next_roll(max(moment, earliest_wake_ms)) for moment in moments):
+        if dues := rules.rhythm.rolls(moments, earliest_wake_ms):
             due[entity] = dues
     after = [writes[entity].after if entity in writes else state for entity, state in enumerate(states)]
     return Plan(after, writes, rejections, merged.repeated, merged.unreadable, due)
@@ -168,7 +165,8 @@ def _merge(
 ) -> tuple[Merged, list[Mapping[str, Register]], dict[int, list[Rejection]]]:
     """Merge what arrived with the states. Return the facts, each entity's registers, and what had to be refused."""
     stored = [Stored(state.facts, state.tail) for state in states]
-    merged = absorb(stored, arrivals.facts, as_of, lambda entity: _head(states[entity]))
+    heads = [Head(state.stored, state.version + 1 - state.moved) for state in states]
+    merged = absorb(stored, arrivals.facts, as_of, heads)
     registers_now, rejections = _merge_registers(states, arrivals)
     for entity, record in merged.too_late:
         rejection = _too_late(record, arrivals.keys[entity], states[entity].tail.folded_before or 0)
@@ -187,28 +185,28 @@ def _measure(
     return run(measure(fact_frames.things(parts), _standing(states, registers_now, as_of))).iter_rows(named=True)
 
 
-def _with_facts(before: State, facts: Stored, news: Sequence[NewFact], as_of: int) -> State:
-    """Return the entity's next state, of which only the facts and what follows from them have changed yet."""
-    return replace(
-        before,
+def _merged_state(
+    before: State,
+    facts: Stored,
+    news: Sequence[NewFact],
+    slots: Mapping[str, Register],
+    arrived: Totals | None,
+    as_of: int,
+    sent: frozenset[str],
+) -> State:
+    """Return the entity's next state, before its alerts are judged and its attributes made."""
+    return State(
+        key=before.key,
         version=before.version + 1,
         as_of=as_of,
         facts=facts.recent,
         tail=facts.tail,
         moved=before.moved if facts.tail is before.tail else before.version + 1,
+        registers=slots,
         first_session=_first_session(before, news),
+        totals=totals.newest(before.totals, arrived),
+        alerts=alerts.without(before.alerts, sent) if sent else before.alerts,
     )
-
-
-def _head(state: State) -> Head:
-    """Return what decides whether facts of the entity move: its size as it is stored, or as an item begins."""
-    stored = state.stored
-    size = size_of({name: value for name, value in stored.items() if name != "facts"}) if stored else _NEW_ITEM_BYTES
-    return Head(size, state.version + 1 - state.moved)
-
-
-_NEW_ITEM_BYTES: Final = 500
-"""The size of a new item without facts, about."""
 
 
 def _moments(before: State, after: State, news: Sequence[NewFact], now_ms: int, rules: Rules) -> Iterator[int]:

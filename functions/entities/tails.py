@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, cast
 
 from functions.entities import fact_columns
-from functions.entities.attribute_values import Attributes, from_attribute, to_attribute
+from functions.entities.attribute_values import Attributes, from_attribute, size_of, to_attribute
 from functions.entities.fact_columns import NOTHING, FactColumns, facts_of
 from functions.entities.facts import RETENTION_MS, SESSION, UNKNOWN, Fact
 from functions.entities.folding import fold, is_too_much
@@ -24,6 +24,8 @@ GOES_ON_MS: Final = 4 * HOUR_MS
 _UNIT: Final = 1_024
 """DynamoDB bills a write for each 1,024 bytes of an item."""
 _FACTS_NAME: Final = len("facts")
+_NEW_ITEM_BYTES: Final = 500
+"""The size of a new item without facts, about."""
 _AROUND_A_TAIL: Final = 150
 """Bytes of a tail's item beside its facts, about."""
 
@@ -49,10 +51,16 @@ def ends_ms(generation: int) -> int:
 class Head(NamedTuple):
     """What decides whether an entity's recent facts move."""
 
-    other_bytes: int
-    """The size of the item without its facts."""
+    attributes: Attributes
+    """The item as it is stored; empty when there is none yet."""
     writes: int
     """How often the item was written since the last move."""
+
+    @property
+    def other_bytes(self) -> int:
+        """The size of the item without its facts."""
+        others = {name: value for name, value in self.attributes.items() if name != "facts"}
+        return size_of(others) if others else _NEW_ITEM_BYTES
 
 
 def pays(recent: FactColumns, tail: Tail, head: Head) -> bool:
@@ -63,9 +71,13 @@ def pays(recent: FactColumns, tail: Tail, head: Head) -> bool:
     """
     if recent.facts.rows > MOST_RECENT_ROWS or len(recent.blob) > MOST_RECENT_BYTES:
         return True
-    added = _units(head.other_bytes + _FACTS_NAME + len(recent.blob)) - _units(head.other_bytes)
-    move = 2 * (_units(head.other_bytes) + _units(_AROUND_A_TAIL + len(tail.facts.blob) + len(recent.blob)))
-    return head.writes * added >= 2 * move
+    facts_bytes = _FACTS_NAME + len(recent.blob)
+    tail_units = _units(_AROUND_A_TAIL + len(tail.facts.blob) + len(recent.blob))
+    if head.writes * _units(facts_bytes) < 4 * (1 + tail_units):
+        return False  # whatever else the item holds, whose size takes long to tell
+    other_bytes = head.other_bytes
+    added = _units(other_bytes + facts_bytes) - _units(other_bytes)
+    return head.writes * added >= 4 * (_units(other_bytes) + tail_units)
 
 
 def _units(size: int) -> int:

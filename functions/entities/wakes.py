@@ -47,6 +47,10 @@ class Rhythm(NamedTuple):
         """
         return ceil_div(moment_ms, self.interval_ms) * self.interval_ms // SECOND_MS
 
+    def rolls(self, moments: Iterable[int], earliest_ms: int) -> frozenset[int]:
+        """Return the rolls (epoch seconds) that look at these moments (epoch ms), none before the earliest."""
+        return frozenset(self.next_roll(max(earliest_ms, moment)) for moment in moments)
+
 
 class Wake(NamedTuple):
     """A note to look at these entities at a moment."""

@@ -112,9 +112,14 @@ def things_of(facts: pl.DataFrame, folded: pl.DataFrame = NO_HOURS) -> pl.DataFr
     return pl.concat([rows, folded.select("entity", session, "time", *sums)])
 
 
-KEEPS = Head(other_bytes=500, writes=0)
+def head(other_bytes: int, writes: int) -> Head:
+    """An item of so many bytes without its facts."""
+    return Head({"a": {"S": "x" * (other_bytes - 1)}}, writes)
+
+
+KEEPS = head(500, writes=0)
 """A head that was moved just now, with room for some 500 bytes of facts: they stay while it holds."""
-MOVES = Head(other_bytes=1_019, writes=1_000_000)
+MOVES = head(1_019, writes=1_000_000)
 """A head without room, written often since the last move: all facts move but sessions that may be going on."""
 
 
@@ -166,7 +171,7 @@ def take(before: Taken | None, made: Iterable[Row], as_of: int = NOW, entities: 
     arriving: dict[int, list[tuple[int, Fact]]] = defaultdict(list)
     for record, row in enumerate(made):
         arriving[row["entity"]].append((record, fact(row)))
-    merged = absorb.absorb(stored, arriving, [as_of] * entities, lambda _: head)
+    merged = absorb.absorb(stored, arriving, [as_of] * entities, [head] * entities)
     assert merged.unreadable == {}
     changed = {entity for entity, parts in enumerate(merged.facts) if parts != stored[entity]}
     repeated = {entity: count for entity, count in merged.repeated.items() if count}

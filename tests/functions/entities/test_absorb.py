@@ -122,7 +122,7 @@ def test_damaged_facts_are_left_and_said_and_their_neighbours_go_on() -> None:
     nameless = read(sound.blob.replace(b"algebra\xff", b""))
     again = [(0, fact(told(NOW, 1)))]
     stored = [Stored(nameless, NO_TAIL), Stored(sound, NO_TAIL), Stored(NOTHING, Tail(1, nameless))]
-    merged = absorb(stored, dict.fromkeys(range(3), again), [NOW] * 3, lambda _: KEEPS)
+    merged = absorb(stored, dict.fromkeys(range(3), again), [NOW] * 3, [KEEPS] * 3)
     assert merged.unreadable == dict.fromkeys((0, 2), "facts refer to name 1 of 0")
     assert [merged.facts[entity] is stored[entity] for entity in range(3)] == [True, False, True]
     assert next(facts_of(merged.facts[1].recent)).last == NOW

@@ -34,10 +34,10 @@ from functions.entities.tails import (
 from functions.entities.windows import STANDING, measure, run
 from functions.model import DAY_MS, ENTITY_TYPES, HOUR_MS, SECOND_MS, EntityKey
 from tests.helpers.deployment import NOW
-from tests.helpers.frames import KEEPS, MOVES, Row, Taken, many, take, things
+from tests.helpers.frames import KEEPS, MOVES, Row, Taken, head, many, take, things
 from tests.helpers.frames import told as row
 
-NEVER_WRITTEN = Head(other_bytes=1_100, writes=0)
+NEVER_WRITTEN = head(1_100, writes=0)
 TWO_WEEKS = 14 * DAY_MS
 
 
@@ -60,8 +60,8 @@ def test_facts_that_add_no_unit_never_move() -> None:
     """DynamoDB counts the name of the attribute too: `facts`."""
     recent = pack(calls(30, first=LARGE), ())
     fits = 1_024 - len("facts") - len(recent.blob)
-    assert not pays(recent, NO_TAIL, Head(fits, writes=1_000_000))
-    assert pays(recent, NO_TAIL, Head(fits + 1, writes=1_000_000))
+    assert not pays(recent, NO_TAIL, head(fits, writes=1_000_000))
+    assert pays(recent, NO_TAIL, head(fits + 1, writes=1_000_000))
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ def test_facts_move_when_half_of_the_writes_have_cost_what_a_move_costs(
 ) -> None:
     recent = pack(calls(40, first=LARGE), ())
     tail = Tail(1, pack(calls(tail_facts, first=LARGE + 40, latest=NOW - TWO_WEEKS), ()))
-    assert pays(recent, tail, Head(700, writes)) is expected
+    assert pays(recent, tail, head(700, writes)) is expected
 
 
 def test_facts_that_add_several_units_move_so_much_sooner() -> None:
     recent = pack(calls(300, first=LARGE), ())
     assert 4 * 1_024 < 700 + len(recent.blob) < 5 * 1_024
     # Half of the writes cost four more units each; a move costs twice one and four.
-    assert [pays(recent, NO_TAIL, Head(700, writes)) for writes in (4, 5)] == [False, True]
+    assert [pays(recent, NO_TAIL, head(700, writes)) for writes in (4, 5)] == [False, True]
 
 
 def test_many_facts_move_whatever_it_costs() -> None:
@@ -284,7 +284,7 @@ def figures(state: Taken) -> list[dict[str, Any]]:
     return run(measure(things_of_parts(state.parts), standing)).to_dicts()
 
 
-heads = st.builds(Head, st.integers(0, 3_000), st.integers(0, 1_000_000))
+heads = st.builds(head, st.integers(1, 3_000), st.integers(0, 1_000_000))
 
 
 @given(st.lists(st.tuples(st.lists(things, max_size=6), heads), min_size=1, max_size=8))
