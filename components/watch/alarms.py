@@ -208,7 +208,7 @@ def outcome_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
 
 
 def roll_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
-    """Yield the alarms on the roll. Those on its own metrics keep their state while no roll sends new ones."""
+    """Yield the alarms on the roll. It sends only what is not zero, so missing data is zero."""
     function, own = args["roll_function_name"], {"service": "roll"}
     interval, intervals = args.get("roll_interval_minutes", 5), args.get("roll_intervals", 3)
     unsent, period = args.get("unsent_minutes", 15), interval * 60
@@ -233,7 +233,6 @@ def roll_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
         period=period,
         periods=_ROLLS,
         of_them=_FAILED_ROLLS,
-        missing="ignore",
     )
     yield Alarm(
         "overdue-wakes",
@@ -242,7 +241,6 @@ def roll_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
         metric=Metric(args["name_prefix"], "OldestWake", own, "Maximum"),
         at_least=intervals * period,
         period=period,
-        missing="ignore",
     )
     yield Alarm(
         "wakes-put-off",
@@ -252,7 +250,6 @@ def roll_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
         period=period,
         periods=_ROLLS,
         of_them=_FAILED_ROLLS,
-        missing="ignore",
     )
     yield Alarm(
         "unsent-alerts",
@@ -264,7 +261,6 @@ def roll_alarms(args: ObservabilityArgs) -> Iterator[Alarm]:
         # An entity that is put off is looked at once in an hour and one interval, at the least.
         periods=60 // interval + 1,
         of_them=1,
-        missing="ignore",
     )
 
 

@@ -14,9 +14,13 @@ metrics = Metrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "iops
 
 
 def count(**figures: int) -> None:
-    """Adds counters to the invocation's metrics, named as given."""
+    """Adds counters to the invocation's metrics, named as given. A counter of zero is not sent.
+
+    CloudWatch bills a metric for each hour in which it is sent, and the alarms take missing data for zero.
+    """
     for name, value in figures.items():
-        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+        if value:
+            metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
 
 
 def describe(**properties: Any) -> None:

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
+from aws_lambda_powertools.metrics import MetricUnit
+
 from functions.aws import clock
 from functions.aws.config import config
 from functions.aws.deadline import Deadline
@@ -57,8 +59,8 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
             logger.error("An entity could not be brought up to date", **key._asdict(), reason=reason)
 
     quarantined = _reasons(rejections, failed)
+    metrics.add_metric(name="Records", unit=MetricUnit.Count, value=len(records))  # a document has one metric at least
     count(
-        Records=len(records),
         Duplicates=outcome.duplicates,
         Late=sum(records[event.record].arrival_ms - event.time_ms > _LATE_MS for event in batch.events),
         Quarantined=quarantined.total(),
@@ -72,7 +74,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
     count_by("AlertsSent", "alert_type", outcome.alerts_sent)
     if records:
         lag_ms = clock.now_ms() - min(record.arrival_ms for record in records)
-        metrics.add_metric(name="BatchLag", unit="Milliseconds", value=max(0, lag_ms))
+        metrics.add_metric(name="BatchLag", unit=MetricUnit.Milliseconds, value=max(0, lag_ms))
     describe(EventsByHour=_events_by_hour(batch.events), BatchMilliseconds=clock.now_ms() - began_ms)
     logger.info(
         "Batch processing complete",

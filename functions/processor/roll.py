@@ -188,8 +188,8 @@ def _put_off_until(now_ms: int, put_off: int, rhythm: Rhythm) -> int:
 def _emit(progress: _Progress) -> None:
     """Write the roll's metrics and its line of the log."""
     failed, alerts_sent = len(progress.failed) + len(progress.unreadable), progress.alerts_sent.total()
+    metrics.add_metric(name="Due", unit=MetricUnit.Count, value=progress.due)  # a document has one metric at least
     count(
-        Due=progress.due,
         Rolled=progress.written,
         RollFailed=failed,
         PutOff=progress.put_off,
@@ -200,7 +200,8 @@ def _emit(progress: _Progress) -> None:
         ("OldestWake", progress.now_ms // SECOND_MS - progress.oldest_due),
         ("OldestUnsent", (progress.now_ms - progress.oldest_unsent_ms) // SECOND_MS),
     ):
-        metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=seconds)
+        if seconds:
+            metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=seconds)
     logger.info(
         "Roll complete",
         due=progress.due,

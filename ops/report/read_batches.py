@@ -65,14 +65,17 @@ def read_throughput(logs: Any, processor: str, asked_ms: int, now_ms: int, most:
 
 
 def _batch(document: Mapping[str, Any]) -> Batch:
-    """Reads a batch from its metrics document (CloudWatch, embedded metric format: each metric is a list of values)."""
+    """Reads a batch from its metrics document (CloudWatch, embedded metric format: each metric is a list of values).
+
+    A counter of zero is not in it.
+    """
     lag = document.get("BatchLag")
-    records, duplicates, quarantined, failed = (
-        int(sum(document[name])) for name in ("Records", "Duplicates", "Quarantined", "FailedRecords")
+    duplicates, quarantined, failed = (
+        int(sum(document.get(name, ()))) for name in ("Duplicates", "Quarantined", "FailedRecords")
     )
     return Batch(
         int(document["_aws"]["Timestamp"]),
-        records,
+        int(sum(document["Records"])),
         duplicates,
         quarantined,
         failed,
